@@ -1,0 +1,1 @@
+//! The edit log with its group commit, and the sled checkpoint.

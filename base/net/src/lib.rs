@@ -1,0 +1,1 @@
+//! Hadoop RPC connections and data-transfer streams, both ways.

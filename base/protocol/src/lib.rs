@@ -1,0 +1,18 @@
+//! What crosses a wire or is shared by name: ids, paths, limits, error codes and codecs.
+//!
+//! Pure: no socket, no disk, no clock. Bytes that come from outside never panic here; they parse or they are refused.
+
+pub mod caller;
+pub mod error;
+pub mod ids;
+pub mod internal;
+pub mod journaled;
+pub mod limits;
+pub mod path;
+pub mod time;
+
+pub use caller::{Auth, Caller};
+pub use error::{ErrorCode, FsError};
+pub use ids::{Block, BlockId, CallId, DatanodeId, Epoch, GenStamp, InodeId, Seq, StorageId, Term, Uuid};
+pub use path::DfsPath;
+pub use time::Now;

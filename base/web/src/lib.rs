@@ -1,0 +1,1 @@
+//! HTTP for every daemon: host checks, error bodies, metrics, the page shell and its assets.

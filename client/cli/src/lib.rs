@@ -1,0 +1,1 @@
+//! The dfs shell on the client library.

@@ -1,0 +1,1 @@
+//! The client library: files over Hadoop RPC and the data-transfer protocol.

@@ -1,0 +1,1 @@
+//! Tests against an in-process cluster, real processes, real clients and a browser.

@@ -1,0 +1,3 @@
+//! The `datanode` program.
+
+fn main() {}

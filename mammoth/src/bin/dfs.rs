@@ -1,0 +1,3 @@
+//! The `dfs` program.
+
+fn main() {}

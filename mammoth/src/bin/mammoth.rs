@@ -1,0 +1,3 @@
+//! The `mammoth` program.
+
+fn main() {}

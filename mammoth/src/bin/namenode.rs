@@ -1,0 +1,3 @@
+//! The `namenode` program.
+
+fn main() {}

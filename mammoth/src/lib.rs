@@ -1,0 +1,1 @@
+//! All binaries of Mammoth.

@@ -1,0 +1,1 @@
+//! The cores, seeded and single-threaded, on fake nodes, disks and networks.

@@ -3,13 +3,17 @@
 //! Pure: no socket, no disk, no clock. Bytes that come from outside never panic here; they parse or they are refused.
 
 pub mod caller;
+pub mod datatransfer;
 pub mod error;
+pub mod hadoop;
 pub mod ids;
 pub mod internal;
 pub mod journaled;
 pub mod limits;
 pub mod path;
+pub mod rpc;
 pub mod time;
+pub mod wire;
 
 pub use caller::{Auth, Caller};
 pub use error::{ErrorCode, FsError};

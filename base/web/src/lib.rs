@@ -1,1 +1,28 @@
 //! HTTP for every daemon: host checks, error bodies, metrics, the page shell and its assets.
+//!
+//! # Layout
+//! - [`mod@serve`]: the accept loop, with a bound on connections that silent clients cannot exhaust
+//! - [`host`]: refuses requests for names that are not ours, so that no web page can reach a daemon by rebinding a name
+//! - [`error`]: the JSON body of a refusal, as WebHDFS clients parse it
+//! - [`body`]: request bodies with a limit on size and time
+//! - [`html`], [`page`], [`assets`]: pages as plain server-rendered HTML, one stylesheet, nothing from elsewhere
+//! - [`text`]: numbers, sizes, durations and times for people
+//! - [`metrics`]: the text that Prometheus scrapes
+//!
+//! What is absent: request signing between daemons, TLS, WebHDFS parameters, templates and JavaScript.
+
+pub mod assets;
+pub mod body;
+pub mod error;
+pub mod host;
+pub mod html;
+pub mod metrics;
+pub mod page;
+pub mod serve;
+pub mod text;
+
+pub use error::HttpError;
+pub use host::AllowedHosts;
+pub use html::Html;
+pub use page::Page;
+pub use serve::{ConnInfo, ServeLimits, serve};

@@ -1,0 +1,115 @@
+//! Sockets of data-transfer connections.
+
+use super::{DataError, DataReader, DataWriter};
+use mammoth_protocol::hadoop::hdfs::DatanodeIdProto;
+use socket2::SockRef;
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+/// How to treat a socket.
+#[derive(Clone, Debug)]
+pub struct SocketOptions {
+    /// Time to connect.
+    pub connect_timeout: Duration,
+    /// Time without any progress after which reading fails; zero waits for ever.
+    pub read_timeout: Duration,
+    /// Time without any progress after which writing fails; zero waits for ever.
+    pub write_timeout: Duration,
+    /// Size of the kernel's send buffer, bytes; by default the kernel adapts it.
+    pub send_buffer: Option<usize>,
+    /// Size of the kernel's receive buffer, bytes; by default the kernel adapts it.
+    pub receive_buffer: Option<usize>,
+}
+
+impl Default for SocketOptions {
+    /// A minute for everything, as Hadoop's clients have it.
+    fn default() -> Self {
+        let minute = Duration::from_secs(60);
+        Self {
+            connect_timeout: minute,
+            read_timeout: minute,
+            write_timeout: minute,
+            send_buffer: None,
+            receive_buffer: None,
+        }
+    }
+}
+
+impl SocketOptions {
+    /// Applies the options to a connected socket, an accepted one for instance.
+    ///
+    /// # Errors
+    /// A socket that is gone already.
+    pub fn apply(&self, stream: &TcpStream) -> std::io::Result<()> {
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(some(self.read_timeout))?;
+        stream.set_write_timeout(some(self.write_timeout))?;
+        let socket = SockRef::from(stream);
+        self.send_buffer.map_or(Ok(()), |bytes| socket.set_send_buffer_size(bytes))?;
+        self.receive_buffer.map_or(Ok(()), |bytes| socket.set_recv_buffer_size(bytes))?;
+        socket.set_keepalive(true)
+    }
+}
+
+fn some(timeout: Duration) -> Option<Duration> {
+    (!timeout.is_zero()).then_some(timeout)
+}
+
+/// Connects to a datanode.
+///
+/// # Errors
+/// [`DataError::Connect`].
+pub fn connect(addr: SocketAddr, options: &SocketOptions) -> Result<TcpStream, DataError> {
+    let open = || {
+        let stream = match some(options.connect_timeout) {
+            Some(timeout) => TcpStream::connect_timeout(&addr, timeout)?,
+            None => TcpStream::connect(addr)?,
+        };
+        options.apply(&stream)?;
+        Ok(stream)
+    };
+    open().map_err(|source| DataError::Connect { addr, source })
+}
+
+/// Where a datanode takes data, by the address that it advertises; by name if that is no address or `by_name` asks for it.
+///
+/// # Errors
+/// [`DataError::Resolve`].
+pub fn datanode_addrs(id: &DatanodeIdProto, by_name: bool) -> Result<Vec<SocketAddr>, DataError> {
+    let host = if by_name { &id.host_name } else { &id.ip_addr };
+    let unknown = || DataError::Resolve { host: host.clone(), port: id.xfer_port };
+    let port = u16::try_from(id.xfer_port).map_err(|_| unknown())?;
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(ip, port)]);
+    }
+    let addrs: Vec<_> = (host.as_str(), port).to_socket_addrs().map_err(|_| unknown())?.collect();
+    if addrs.is_empty() { Err(unknown()) } else { Ok(addrs) }
+}
+
+/// Both halves of a connection; take them apart to read and write from different threads.
+#[derive(Debug)]
+pub struct DataStream {
+    /// The reading half.
+    pub reader: DataReader<TcpStream>,
+    /// The writing half.
+    pub writer: DataWriter<TcpStream>,
+}
+
+impl DataStream {
+    /// Connects to a datanode.
+    ///
+    /// # Errors
+    /// [`DataError::Connect`].
+    pub fn connect(addr: SocketAddr, options: &SocketOptions) -> Result<Self, DataError> {
+        Self::new(connect(addr, options)?).map_err(|source| DataError::Connect { addr, source })
+    }
+
+    /// Wraps a connected socket.
+    ///
+    /// # Errors
+    /// The system has no file descriptor left for the second half.
+    pub fn new(stream: TcpStream) -> std::io::Result<Self> {
+        let read = stream.try_clone()?;
+        Ok(Self { reader: DataReader::new(read), writer: DataWriter::new(stream) })
+    }
+}

@@ -1,0 +1,43 @@
+//! Keys that clients read; the block size, replication and checksum are also what the namenode tells clients to use.
+
+super::table! {
+    /// Block size of new files.
+    DFS_BLOCKSIZE: Bytes("dfs.blocksize", "128m", 512, 1 << 40);
+    /// Replicas of each block of a new file.
+    DFS_REPLICATION: Int("dfs.replication", "3", 1, 512);
+    /// Bytes that one checksum covers.
+    DFS_BYTES_PER_CHECKSUM: Int("dfs.bytes-per-checksum", "512", 512, 512);
+    /// Kind of checksum of new files.
+    DFS_CHECKSUM_TYPE: Text("dfs.checksum.type", "CRC32C", &["CRC32C"]);
+    /// Size of the packets that a writer sends.
+    DFS_CLIENT_WRITE_PACKET_SIZE: Bytes("dfs.client-write-packet-size", "64k", 512, 16 << 20);
+    /// Packets that a writer may have on the way without an answer.
+    DFS_CLIENT_WRITE_MAX_PACKETS_IN_FLIGHT: Int("dfs.client.write.max-packets-in-flight", "80", 1, 65_536);
+    /// How long a client waits for a datanode (bare numbers are milliseconds).
+    DFS_CLIENT_SOCKET_TIMEOUT: Millis("dfs.client.socket-timeout", "60000", "ms", 1);
+    /// How often a writer asks for other datanodes when a pipeline cannot be built.
+    DFS_CLIENT_BLOCK_WRITE_RETRIES: Int("dfs.client.block.write.retries", "3", 0, 1000);
+    /// How often a writer asks again for its next block, or for the end of its file, while replicas are unconfirmed.
+    DFS_CLIENT_BLOCK_WRITE_LOCATE_FOLLOWING_RETRIES: Int(
+        "dfs.client.block.write.locateFollowingBlock.retries", "5", 0, 1000,
+    );
+    /// First pause between such calls (bare numbers are milliseconds); it doubles each time.
+    DFS_CLIENT_BLOCK_WRITE_LOCATE_FOLLOWING_DELAY: Millis(
+        "dfs.client.block.write.locateFollowingBlock.initial.delay.ms", "400", "ms", 1,
+    );
+    /// Whether a failed datanode of a pipeline is replaced by another.
+    DFS_CLIENT_REPLACE_DATANODE_ENABLE: Flag("dfs.client.block.write.replace-datanode-on-failure.enable", "true");
+    /// When a failed datanode is replaced: DEFAULT = if at least three replicas are wanted and half are lost or data was
+    /// flushed.
+    DFS_CLIENT_REPLACE_DATANODE_POLICY: Text(
+        "dfs.client.block.write.replace-datanode-on-failure.policy", "DEFAULT", &["DEFAULT", "ALWAYS", "NEVER"],
+    );
+    /// Whether writing goes on when a failed datanode should be replaced and cannot.
+    DFS_CLIENT_REPLACE_DATANODE_BEST_EFFORT: Flag(
+        "dfs.client.block.write.replace-datanode-on-failure.best-effort", "false",
+    );
+    /// Whether clients connect to datanodes by name instead of address.
+    DFS_CLIENT_USE_DATANODE_HOSTNAME: Flag("dfs.client.use.datanode.hostname", "false");
+    /// How often a reader asks for a file's blocks again before it gives up on one.
+    DFS_CLIENT_MAX_BLOCK_ACQUIRE_FAILURES: Int("dfs.client.max.block.acquire.failures", "3", 0, 1000);
+}

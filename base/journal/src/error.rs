@@ -54,7 +54,8 @@ pub enum JournalError {
         /// What is wrong.
         what: String,
     },
-    /// A log whose bytes are not what was written. The operator has to restore a copy; nothing was changed.
+    /// A log whose bytes are not what was written. The operator has to restore a copy; the log was not
+    /// touched.
     #[error("the edit log is corrupt: {segment} at byte {position}: {what}")]
     CorruptLog {
         /// The segment's file name.

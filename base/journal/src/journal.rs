@@ -3,6 +3,9 @@
 //! All methods are for the one thread that owns the state, and none of them waits for a disk. Two threads work behind it;
 //! `notify` tells the driver that [`Journal::poll`] has something new.
 
+#[cfg(test)]
+mod tests;
+
 use crate::checkpoint::{CheckpointCommand, CheckpointPolicy, CheckpointStore, CheckpointWriter, Slicer};
 use crate::error::JournalError;
 use crate::group::{GroupCommit, Refused};
@@ -220,9 +223,9 @@ impl<E> Journal<E> {
         Released { effects, failed }
     }
 
-    /// Takes the next step of a checkpoint: begins one if it is due, encodes at most
-    /// [`crate::checkpoint::ROWS_PER_SLICE`] rows, passes them on. Call it once a round of the driver, between decisions.
-    /// Tells whether there is more to do now. Never waits.
+    /// Takes the next step of a checkpoint: begins one if it is due, encodes one slice of rows, passes it on. Call it once a
+    /// round of the driver, between decisions; `now_ms` is the monotonic clock. Tells whether there is more to do now.
+    /// Never waits.
     pub fn step<S: Journaled>(&mut self, state: &mut S, now_ms: u64) -> bool {
         if self.group.failure().is_some() {
             return false;

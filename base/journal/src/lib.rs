@@ -6,6 +6,8 @@
 //! not synced, so a simulator drives the very same code; [`Journal`] is two thin threads around them.
 
 pub mod checkpoint;
+#[cfg(test)]
+mod crash;
 mod error;
 mod group;
 mod identity;

@@ -61,7 +61,7 @@ pub struct Opened<S> {
     pub term: Term,
     /// What was found.
     pub stats: LoadStats,
-    parts: Parts<FileDisk, SledStore>,
+    pub(crate) parts: Parts<FileDisk, SledStore>,
 }
 
 /// Locks the folder, checks that it is the one expected, loads the checkpoint's rows into the empty `state` and applies the

@@ -37,7 +37,7 @@ pub struct Recovered<S, D> {
 /// Rebuilds `state`, which must be empty, and begins a new term. A log that a crash cut short is cut there.
 ///
 /// # Errors
-/// A log of another cluster, a damaged or incomplete log or checkpoint; a disk that fails. Nothing is changed then.
+/// A log of another cluster, a damaged or incomplete log or checkpoint; a disk that fails. The log is not touched then.
 pub fn recover<S: Journaled, D: LogDisk, C: CheckpointStore>(
     mut disk: D,
     store: &C,

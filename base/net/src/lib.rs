@@ -7,5 +7,7 @@
 //! The bytes themselves are defined in `mammoth_protocol`; here are only sockets, timeouts, limits and buffers. Nothing in
 //! this crate knows what a method or a block means, retries, or backs off.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
+
 pub mod data;
 pub mod rpc;

@@ -2,16 +2,22 @@
 //!
 //! Measured on 0.34.7: its `flush` starts the write-back on Linux and does not wait for the disk, so every sync here also
 //! fsyncs sled's files. One atomic batch of 200,000 rows takes 7 GiB of memory, single inserts 0.2 GiB: rows are inserted
-//! one by one, in key order.
+//! one by one, in key order. Where it finds its file damaged it silently goes back to what it held before the damaged
+//! write, marks included; the log's missing beginning tells.
 
 use super::{CheckpointStore, Mark, RowVisitor};
 use crate::error::JournalError;
-use mammoth_platform::{IoContext, durable};
+use mammoth_platform::{Deadline, IoContext, SystemClock, durable};
 use mammoth_protocol::Seq;
 use std::fs::{self, File};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 const CACHE_BYTES: u64 = 64 * 1024 * 1024;
+/// How long to wait for the file's lock; who else may open it is settled by the folder's lock before.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
+const LOCK_POLL: Duration = Duration::from_millis(10);
 /// First byte of a mark's key, and of a row's.
 const MARK: u8 = 0;
 const ROW: u8 = 1;
@@ -22,6 +28,12 @@ pub struct SledStore {
     db: sled::Db,
     dir: PathBuf,
     key: Vec<u8>,
+}
+
+/// sled panics on some kinds of damage; a start must refuse such a folder in words.
+fn unpanicked<T>(action: &'static str, call: impl FnOnce() -> Result<T, JournalError>) -> Result<T, JournalError> {
+    let reason = "its files are damaged (sled panicked)".to_owned();
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or(Err(JournalError::Store { action, reason }))
 }
 
 fn failed(action: &'static str) -> impl Fn(sled::Error) -> JournalError {
@@ -36,7 +48,18 @@ impl SledStore {
     pub fn open(dir: &Path) -> Result<Self, JournalError> {
         durable::create_dir_synced(dir)?;
         let config = sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(None);
-        let db = config.open().map_err(failed("open"))?;
+        let deadline = Deadline::after(&SystemClock, LOCK_WAIT);
+        let db = loop {
+            match unpanicked("open", || config.open().map_err(failed("open"))) {
+                // The threads of a database that this process has just closed may keep its file for a moment.
+                Err(JournalError::Store { reason, .. })
+                    if reason.contains("could not acquire lock") && !deadline.is_over(&SystemClock) =>
+                {
+                    std::thread::sleep(LOCK_POLL);
+                }
+                result => break result?,
+            }
+        };
         Ok(Self { db, dir: dir.to_owned(), key: Vec::new() })
     }
 }
@@ -100,10 +123,12 @@ impl CheckpointStore for SledStore {
     }
 
     fn for_each(&self, visit: &mut RowVisitor<'_>) -> Result<(), JournalError> {
-        for row in self.db.scan_prefix([ROW]) {
-            let (key, value) = row.map_err(failed("read a row of"))?;
-            visit(key.get(1..).unwrap_or_default(), &value)?;
-        }
-        Ok(())
+        unpanicked("read", || {
+            for row in self.db.scan_prefix([ROW]) {
+                let (key, value) = row.map_err(failed("read a row of"))?;
+                visit(key.get(1..).unwrap_or_default(), &value)?;
+            }
+            Ok(())
+        })
     }
 }

@@ -3,8 +3,9 @@
 use super::writer::{CheckpointCommand, Row};
 use mammoth_protocol::Seq;
 use mammoth_protocol::journaled::Journaled;
+use mammoth_protocol::limits::ROW_BYTES_MAX;
 
-/// Rows that one step encodes: about a millisecond of the driver's time.
+/// Rows that one step encodes by default: about a millisecond of the driver's time.
 pub const ROWS_PER_SLICE: usize = 2000;
 
 /// When a checkpoint begins.
@@ -14,11 +15,13 @@ pub struct CheckpointPolicy {
     pub bytes: u64,
     /// After so many milliseconds, if anything is new.
     pub interval_ms: u64,
+    /// Rows that one step of the driver encodes, at least 1.
+    pub rows_per_slice: usize,
 }
 
 impl Default for CheckpointPolicy {
     fn default() -> Self {
-        Self { bytes: 64 * 1024 * 1024, interval_ms: 30_000 }
+        Self { bytes: 64 * 1024 * 1024, interval_ms: 30_000, rows_per_slice: ROWS_PER_SLICE }
     }
 }
 
@@ -101,20 +104,24 @@ impl Slicer {
     /// Encodes the next rows of the checkpoint under way. Call it between decisions, never inside one, and pass on
     /// everything it gives, in order: a row that is lost here would be missing from the checkpoint.
     pub fn next<S: Journaled>(&mut self, state: &mut S, decided: Seq) -> Option<CheckpointCommand> {
-        let Phase::Slicing { applied, all_taken } = self.phase else { return None };
+        let Phase::Slicing { applied, mut all_taken } = self.phase else { return None };
         self.keys.clear();
-        if !all_taken {
-            state.take_touched(ROWS_PER_SLICE, &mut self.keys);
+        let wanted = self.policy.rows_per_slice.max(1);
+        while !all_taken && self.keys.len() < wanted {
+            let before = self.keys.len();
+            state.take_touched(wanted - before, &mut self.keys);
+            all_taken = self.keys.len() == before;
         }
         if self.keys.is_empty() {
             self.phase = Phase::Ending;
             return Some(CheckpointCommand::End { applied });
         }
         // Decisions go on, so rows are touched again all the time; it is enough to have had them all once.
-        self.phase = Phase::Slicing { applied, all_taken: self.keys.len() < ROWS_PER_SLICE };
+        self.phase = Phase::Slicing { applied, all_taken };
         let rows = self.keys.drain(..).map(|key| {
             let mut value = Vec::new();
             let exists = state.encode_row(&key, &mut value);
+            debug_assert!(value.len() <= ROW_BYTES_MAX, "a row of {} bytes", value.len());
             Row { key, value: exists.then_some(value) }
         });
         Some(CheckpointCommand::Rows { decided, rows: rows.collect() })

@@ -1,45 +1,165 @@
+//! The two stores behave alike.
+
 use super::*;
+use std::path::Path;
+
+fn rows(store: &dyn CheckpointStore) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut rows = Vec::new();
+    store
+        .for_each(&mut |key, value| {
+            rows.push((key.to_vec(), value.to_vec()));
+            Ok(())
+        })
+        .unwrap();
+    rows
+}
+
+fn row(key: &[u8], value: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    (key.to_vec(), value.to_vec())
+}
+
+/// Leaves rows `""`, `b` and `b\0` and the marks 7 and 9, synced.
+fn conformance(store: &mut dyn CheckpointStore) {
+    assert_eq!((store.mark(Mark::Applied).unwrap(), store.mark(Mark::Highest).unwrap()), (Seq(0), Seq(0)));
+    assert_eq!(rows(store), []);
+    store.put(b"b", b"old").unwrap();
+    store.put(b"", b"the empty key").unwrap();
+    store.put(&[0xff; 100], &vec![5; 16 * 1024]).unwrap();
+    store.put(b"b\0", b"").unwrap();
+    store.sync().unwrap();
+    store.put(b"b", b"new").unwrap();
+    store.delete(&[0xff; 100]).unwrap();
+    store.delete(b"never there").unwrap();
+    store.set_mark(Mark::Highest, Seq(9)).unwrap();
+    store.set_mark(Mark::Applied, Seq(7)).unwrap();
+    assert_eq!(rows(store), expected(), "unsynced rows are seen");
+    store.sync().unwrap();
+    assert_eq!((store.mark(Mark::Applied).unwrap(), store.mark(Mark::Highest).unwrap()), (Seq(7), Seq(9)));
+    let stop = store.for_each(&mut |_, _| Err(JournalError::Injected("enough".to_owned())));
+    assert_eq!(stop.unwrap_err().to_string(), "enough");
+}
+
+fn expected() -> Vec<(Vec<u8>, Vec<u8>)> {
+    vec![row(b"", b"the empty key"), row(b"b", b"new"), row(b"b\0", b"")]
+}
+
 #[test]
-fn experiment() {
+fn the_memory_store_conforms_and_keeps_what_was_synced() {
+    let store = MemoryStore::new();
+    conformance(&mut store.clone());
+    store.clone().put(b"c", b"lost").unwrap();
+    store.crash(StoreTear::Lost);
+    assert_eq!(rows(&store), expected());
+    assert_eq!(store.mark(Mark::Applied).unwrap(), Seq(7));
+}
+
+#[test]
+fn the_memory_store_keeps_any_part_of_what_was_not_synced() {
+    for (tear, keys) in [
+        (StoreTear::Prefix(2), vec![b"a", b"b"]),
+        (StoreTear::Some(0b101), vec![b"a", b"c"]),
+        (StoreTear::Kept, vec![b"a", b"b", b"c"]),
+    ] {
+        let mut store = MemoryStore::new();
+        for key in [b"a", b"b", b"c"] {
+            store.put(key, b"").unwrap();
+        }
+        store.crash(tear);
+        assert_eq!(rows(&store).into_iter().map(|(key, _)| key).collect::<Vec<_>>(), keys, "{tear:?}");
+    }
+}
+
+#[test]
+fn the_sled_store_conforms_and_is_read_back() {
     let dir = tempfile::tempdir().unwrap();
-    let d = dir.path().join("x");
-    let n = 3000u32;
-    let rounds = 8u8;
+    let path = dir.path().join("checkpoint");
     {
-        let mut s = SledStore::open(&d).unwrap();
-        for r in 1..=rounds {
-            for i in 0..n { if (i * 7 + r as u32) % 3 == 0 || r == 1 || r == rounds { s.put(&i.to_be_bytes(), &[r; 60]).unwrap(); } }
-            s.sync().unwrap();
-            s.set_mark(Mark::Applied, Seq(r as u64)).unwrap();
-            s.sync().unwrap();
+        let mut store = SledStore::open(&path).unwrap();
+        conformance(&mut store);
+    }
+    let store = SledStore::open(&path).unwrap();
+    assert_eq!(rows(&store), expected());
+    assert_eq!((store.mark(Mark::Applied).unwrap(), store.mark(Mark::Highest).unwrap()), (Seq(7), Seq(9)));
+}
+
+/// Copies the files of a sled folder as they are, as a kill of the process that has it open would leave them.
+fn copy_files(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    std::fs::create_dir(to.join("blobs")).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        if entry.file_type().unwrap().is_file() {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
         }
     }
-    let good = std::fs::read(d.join("db")).unwrap();
-    eprintln!("len {}", good.len());
-    let (mut panics, mut errs, mut fine, mut back, mut silent) = (0, 0, 0, 0, 0);
-    for k in 0..400usize {
-        let mut bad = good.clone();
-        let at = (k * 2 + 1) * bad.len() / 800 + k % 13;
-        if at >= bad.len() { continue; }
-        bad[at] ^= 0x10;
-        let d2 = dir.path().join("y");
-        let _ = std::fs::remove_dir_all(&d2);
-        std::fs::create_dir(&d2).unwrap();
-        for e in std::fs::read_dir(&d).unwrap() { let e = e.unwrap(); if e.file_type().unwrap().is_file() { std::fs::copy(e.path(), d2.join(e.file_name())).unwrap(); } else { std::fs::create_dir(d2.join(e.file_name())).unwrap(); } }
-        std::fs::write(d2.join("db"), bad).unwrap();
-        let r = std::panic::catch_unwind(|| {
-            let s = SledStore::open(&d2)?;
-            let mark = s.mark(Mark::Applied)?.0;
-            let (mut rows, mut old) = (0, 0);
-            s.for_each(&mut |_, v| { rows += 1; if v[0] != rounds { old += 1 } Ok(()) })?;
-            Ok::<_, JournalError>((mark, rows, old))
-        });
-        match r {
-            Err(_) => panics += 1,
-            Ok(Err(_)) => errs += 1,
-            Ok(Ok((m, rows, old))) if m == rounds as u64 => { if rows == n && old == 0 { fine += 1 } else { silent += 1; eprintln!("SILENT at {at}: rows {rows} old {old}"); } }
-            Ok(Ok((m, rows, old))) => { back += 1; eprintln!("back to {m}: rows {rows} old {old}"); }
+}
+
+#[test]
+fn what_was_synced_is_there_after_a_kill() {
+    const ROWS: u32 = 1000;
+    let dir = tempfile::tempdir().unwrap();
+    let live = dir.path().join("live");
+    let mut store = SledStore::open(&live).unwrap();
+    for round in 1..=12_u8 {
+        for key in 0..ROWS {
+            store.put(&key.to_be_bytes(), &[round; 100]).unwrap();
+        }
+        store.sync().unwrap();
+        store.set_mark(Mark::Applied, Seq(u64::from(round))).unwrap();
+        store.sync().unwrap();
+        // Some rows of the next checkpoint are under way.
+        for key in 0..ROWS / 3 {
+            store.put(&key.to_be_bytes(), &[round + 1; 100]).unwrap();
+        }
+        let copy = dir.path().join(format!("killed-{round}"));
+        copy_files(&live, &copy);
+        let killed = SledStore::open(&copy).unwrap();
+        assert_eq!(killed.mark(Mark::Applied).unwrap(), Seq(u64::from(round)));
+        let rows = rows(&killed);
+        assert_eq!(rows.len(), ROWS as usize);
+        let good = |value: &[u8]| value == [round; 100] || value == [round + 1; 100];
+        assert!(rows.iter().all(|(_, value)| good(value)), "round {round}");
+    }
+}
+
+#[test]
+fn damage_to_sled_is_refused_or_takes_the_marks_back_with_the_rows() {
+    const ROWS: u32 = 3000;
+    let dir = tempfile::tempdir().unwrap();
+    let good = dir.path().join("good");
+    {
+        let mut store = SledStore::open(&good).unwrap();
+        for round in 1..=4_u8 {
+            for key in 0..ROWS {
+                store.put(&key.to_be_bytes(), &[round; 60]).unwrap();
+            }
+            store.sync().unwrap();
+            store.set_mark(Mark::Applied, Seq(u64::from(round))).unwrap();
+            store.sync().unwrap();
         }
     }
-    eprintln!("RESULT panics {panics} errs {errs} fine {fine} back {back} silent {silent}");
+    let bytes = std::fs::read(good.join("db")).unwrap();
+    let (mut refused, mut back, mut whole) = (0, 0, 0);
+    for place in 0..=60 {
+        let mut damaged = bytes.clone();
+        // The last copy is not damaged at all.
+        if let Some(byte) = damaged.get_mut((place * 2 + 1) * bytes.len() / 120) {
+            *byte ^= 0x10;
+        }
+        let copy = dir.path().join(format!("copy-{place}"));
+        copy_files(&good, &copy);
+        std::fs::write(copy.join("db"), damaged).unwrap();
+        let Ok(store) = SledStore::open(&copy) else {
+            refused += 1;
+            continue;
+        };
+        let applied = store.mark(Mark::Applied).unwrap();
+        if applied < Seq(4) {
+            back += 1;
+            continue;
+        }
+        let rows = rows(&store);
+        assert!(rows.len() == ROWS as usize && rows.iter().all(|(_, v)| *v == [4; 60]), "damage {place} went unseen");
+        whole += 1;
+    }
+    assert!(refused + back > 0 && whole > 1, "refused {refused}, back {back}, whole {whole}");
 }

@@ -86,7 +86,8 @@ pub fn datanode_addrs(id: &DatanodeIdProto, by_name: bool) -> Result<Vec<SocketA
     if addrs.is_empty() { Err(unknown()) } else { Ok(addrs) }
 }
 
-/// Both halves of a connection; take them apart to read and write from different threads.
+/// Both halves of a connection; take them apart to read and write from different threads. The connection closes when both
+/// are dropped; to end it earlier, shut down the socket of either.
 #[derive(Debug)]
 pub struct DataStream {
     /// The reading half.

@@ -64,6 +64,12 @@ impl<R: Read> DataReader<R> {
         &self.stream
     }
 
+    /// Bytes of memory that the reader holds.
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// Reads the request that opens an operation; `None` if the peer closed the connection before it.
     ///
     /// # Errors

@@ -1,0 +1,22 @@
+//! The entrances of the core, as types: commands and queries of clients, reports of datanodes, and what comes out.
+//!
+//! | in | through | out |
+//! |---|---|---|
+//! | [`Command`] | `State::decide`, then `State::apply` for each edit | [`Reply`], or a refusal |
+//! | [`Query`] | `State::query` | [`Answer`], or a refusal |
+//! | [`Report`] | `State::observe` | [`Outcome`] |
+//! | time | `State::tick` | [`Outcome`] |
+
+mod command;
+mod config;
+mod query;
+mod report;
+mod status;
+
+pub use command::{Command, InternalCommand, Reply};
+pub use config::CoreConfig;
+pub use query::{Answer, DatanodeKind, Query};
+pub use report::{Outcome, ReplicaOn, Report, SafeModeAction};
+pub use status::{
+    ContentSummary, DatanodeStatus, FileBlocks, FileStatus, FsStats, Health, Listing, LocatedBlock, Place, SafeMode,
+};

@@ -1,0 +1,118 @@
+//! What changes nothing: questions and their answers.
+
+use super::status::{ContentSummary, DatanodeStatus, FileBlocks, FileStatus, FsStats, Health, Listing, LocatedBlock};
+use mammoth_protocol::{Block, DatanodeId, DfsPath, InodeId, StorageId};
+
+/// A question that changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Query {
+    /// [`Answer::FileInfo`]: `None` for a missing path.
+    FileInfo {
+        /// File or folder.
+        path: DfsPath,
+    },
+    /// [`Answer::Listing`]: one page of a folder's entries in byte order; a file lists itself. `None` for a missing path.
+    Listing {
+        /// Folder or file.
+        path: DfsPath,
+        /// The page begins after this name; empty for the first page.
+        start_after: Vec<u8>,
+        /// Tell each file's blocks too.
+        need_location: bool,
+    },
+    /// [`Answer::Blocks`]: blocks that overlap a range of a file, each with readers sorted by nearness to the caller.
+    BlockLocations {
+        /// The file.
+        path: DfsPath,
+        /// First byte.
+        offset: u64,
+        /// Bytes.
+        len: u64,
+    },
+    /// [`Answer::Summary`]: counts below a path.
+    ContentSummary {
+        /// File or folder.
+        path: DfsPath,
+    },
+    /// [`Answer::Stats`]: capacity and counts of the whole file system.
+    FsStats,
+    /// [`Answer::Datanodes`] in a state.
+    Datanodes {
+        /// Which.
+        kind: DatanodeKind,
+    },
+    /// [`Answer::Bool`]: whether nobody writes the file.
+    IsFileClosed {
+        /// The file.
+        path: DfsPath,
+    },
+    /// [`Answer::Block`]: more places for the pipeline of an open file's last block; the existing ones come first.
+    AdditionalDatanode {
+        /// The file.
+        path: DfsPath,
+        /// The file's id, if the client knows it: wins over the path.
+        file: Option<InodeId>,
+        /// The lease holder's name.
+        client: String,
+        /// The block.
+        block: Block,
+        /// Volumes still in the pipeline.
+        existing: Vec<StorageId>,
+        /// Datanodes that must not be taken.
+        exclude: Vec<DatanodeId>,
+        /// Volumes wanted beside the existing ones.
+        count: usize,
+    },
+    /// [`Answer::Unit`] if the caller may read (4), write (2) or execute (1), else a refusal.
+    CheckAccess {
+        /// File or folder.
+        path: DfsPath,
+        /// The sum of what is asked.
+        mode: u8,
+    },
+    /// [`Answer::Health`]: numbers for the status page and the health sentence.
+    Health,
+    /// [`Answer::Paths`]: files with blocks that no reader can get.
+    CorruptFiles {
+        /// At most so many.
+        max: usize,
+    },
+}
+
+/// Which datanodes a report names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DatanodeKind {
+    /// Every one that registered since this namenode started.
+    All,
+    /// Those that send heartbeats.
+    Live,
+    /// Those that stopped to.
+    Dead,
+}
+
+/// The answer to a query; each query says which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// To [`Query::FileInfo`].
+    FileInfo(Option<Box<FileStatus>>),
+    /// To [`Query::Listing`].
+    Listing(Option<Listing>),
+    /// To [`Query::BlockLocations`].
+    Blocks(Box<FileBlocks>),
+    /// To [`Query::ContentSummary`].
+    Summary(ContentSummary),
+    /// To [`Query::FsStats`].
+    Stats(FsStats),
+    /// To [`Query::Datanodes`].
+    Datanodes(Vec<DatanodeStatus>),
+    /// To [`Query::IsFileClosed`].
+    Bool(bool),
+    /// To [`Query::AdditionalDatanode`].
+    Block(Box<LocatedBlock>),
+    /// To [`Query::CheckAccess`].
+    Unit,
+    /// To [`Query::Health`].
+    Health(Box<Health>),
+    /// To [`Query::CorruptFiles`].
+    Paths(Vec<DfsPath>),
+}

@@ -1,0 +1,230 @@
+//! Datanodes and volumes, interned: everything else names them by small indexes that stay valid for ever.
+//!
+//! A volume belongs to the datanode that last registered with it. Both are remembered when they go, so that they are used
+//! again when they come back; a volume may also be known by name only, from the pipeline of an open file after a restart.
+
+use super::orders::Orders;
+use super::table::Slot;
+use crate::api::Place;
+use foldhash::fast::FixedState;
+use hashbrown::{HashMap, HashSet};
+use mammoth_protocol::internal::{DatanodeAddr, ReplicaPlace, StorageUsage};
+use mammoth_protocol::{BlockId, DatanodeId, Epoch, GenStamp, Now, StorageId};
+use std::collections::{BTreeSet, VecDeque};
+use std::net::IpAddr;
+
+/// A volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct VolumeIx(pub(super) u32);
+
+/// A datanode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct NodeIx(pub(super) u32);
+
+/// A rack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct RackIx(pub(super) u32);
+
+/// A datanode that has registered at least once since this namenode started.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub(super) id: DatanodeId,
+    pub(super) addr: DatanodeAddr,
+    pub(super) rack: RackIx,
+    pub(super) epoch: Epoch,
+    /// It registered and has not been silent for too long since.
+    pub(super) live: bool,
+    /// Last registration or heartbeat.
+    pub(super) heard: Now,
+    pub(super) xceivers: u32,
+    /// Copies that it said it is sending.
+    pub(super) copies: u32,
+    /// Copies handed over since it said so.
+    pub(super) copies_handed: u32,
+    /// Copies to hand over.
+    pub(super) outbox: VecDeque<CopyOrder>,
+    /// Blocks whose recovery it is to lead, to hand over.
+    pub(super) recover: BTreeSet<BlockId>,
+    pub(super) volumes: Vec<VolumeIx>,
+}
+
+impl Node {
+    /// Streams that it sends or will soon.
+    pub(super) fn streams(&self) -> u32 {
+        self.copies.saturating_add(self.copies_handed).saturating_add(self.outbox.len() as u32)
+    }
+}
+
+/// A copy for a source to make.
+#[derive(Clone, Debug)]
+pub(super) struct CopyOrder {
+    pub(super) id: BlockId,
+    pub(super) stamp: GenStamp,
+    pub(super) source: VolumeIx,
+    pub(super) targets: Vec<VolumeIx>,
+}
+
+/// Whether a volume's replicas count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It works and its datanode lives.
+    Serving,
+    /// Known by name only, failed, or its datanode died. Its replicas no longer count and are being forgotten.
+    Gone,
+}
+
+/// A volume that a datanode registered or a pipeline named.
+#[derive(Clone, Debug)]
+pub(super) struct Volume {
+    pub(super) id: StorageId,
+    /// The datanode that last registered with it.
+    pub(super) node: Option<NodeIx>,
+    pub(super) standing: Standing,
+    pub(super) usage: StorageUsage,
+    /// Known blocks with a replica in place here.
+    pub(super) blocks: HashSet<Slot, FixedState>,
+    /// Known blocks with a replica in its `bad/` folder.
+    pub(super) aside: BTreeSet<BlockId>,
+    /// Replicas in place to delete.
+    pub(super) deletes: Orders,
+    /// Replicas in its `bad/` folder to drop.
+    pub(super) drops: Orders,
+    /// Blocks that will be written here: pipelines of open files, and copies under way.
+    pub(super) scheduled: u32,
+    pub(super) reports: super::reports::Reports,
+}
+
+impl Volume {
+    fn new(id: StorageId) -> Self {
+        Self {
+            id,
+            node: None,
+            standing: Standing::Gone,
+            usage: StorageUsage { storage: id, ..StorageUsage::default() },
+            blocks: HashSet::default(),
+            aside: BTreeSet::new(),
+            deletes: Orders::default(),
+            drops: Orders::default(),
+            scheduled: 0,
+            reports: super::reports::Reports::default(),
+        }
+    }
+
+    pub(super) fn serving(&self) -> bool {
+        self.standing == Standing::Serving
+    }
+
+    /// It serves, and what the map says of it is what it said itself: a complete full report of this registration, and no gap
+    /// since. Only replicas on trusted volumes vouch for a deletion.
+    pub(super) fn trusted(&self) -> bool {
+        self.serving() && self.reports.complete()
+    }
+
+    /// Whether `bytes` more fit, counting `each` for every block that is already on its way here.
+    pub(super) fn has_room(&self, bytes: u64, each: u64) -> bool {
+        let promised = each.saturating_mul(u64::from(self.scheduled));
+        self.usage.remaining.saturating_sub(promised) >= bytes
+    }
+}
+
+/// Everything known by index.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Cluster {
+    pub(super) nodes: Vec<Node>,
+    pub(super) volumes: Vec<Volume>,
+    racks: Vec<String>,
+    node_index: HashMap<DatanodeId, NodeIx, FixedState>,
+    volume_index: HashMap<StorageId, VolumeIx, FixedState>,
+}
+
+impl Cluster {
+    pub(super) fn find_node(&self, id: DatanodeId) -> Option<NodeIx> {
+        self.node_index.get(&id).copied()
+    }
+
+    pub(super) fn find_volume(&self, id: StorageId) -> Option<VolumeIx> {
+        self.volume_index.get(&id).copied()
+    }
+
+    pub(super) fn node(&self, ix: NodeIx) -> &Node {
+        &self.nodes[ix.0 as usize]
+    }
+
+    pub(super) fn node_mut(&mut self, ix: NodeIx) -> &mut Node {
+        &mut self.nodes[ix.0 as usize]
+    }
+
+    pub(super) fn volume(&self, ix: VolumeIx) -> &Volume {
+        &self.volumes[ix.0 as usize]
+    }
+
+    pub(super) fn volume_mut(&mut self, ix: VolumeIx) -> &mut Volume {
+        &mut self.volumes[ix.0 as usize]
+    }
+
+    /// The datanode of a volume, if one ever registered with it.
+    pub(super) fn node_of(&self, ix: VolumeIx) -> Option<NodeIx> {
+        self.volume(ix).node
+    }
+
+    pub(super) fn rack(&self, ix: RackIx) -> &str {
+        &self.racks[ix.0 as usize]
+    }
+
+    pub(super) fn nodes(&self) -> impl Iterator<Item = (NodeIx, &Node)> {
+        self.nodes.iter().enumerate().map(|(at, node)| (NodeIx(at as u32), node))
+    }
+
+    pub(super) fn live(&self) -> u32 {
+        self.nodes.iter().filter(|n| n.live).count() as u32
+    }
+
+    /// Live datanodes on a host, by index.
+    pub(super) fn on_host(&self, ip: IpAddr) -> impl Iterator<Item = NodeIx> {
+        self.nodes().filter(move |(_, n)| n.live && n.addr.ip == ip).map(|(ix, _)| ix)
+    }
+
+    /// The index of a volume, a new one if it was never heard of.
+    pub(super) fn intern_volume(&mut self, id: StorageId) -> VolumeIx {
+        let next = VolumeIx(self.volumes.len() as u32);
+        let ix = *self.volume_index.entry(id).or_insert(next);
+        if ix == next {
+            self.volumes.push(Volume::new(id));
+        }
+        ix
+    }
+
+    /// The index of a rack, a new one if it was never heard of.
+    pub(super) fn intern_rack(&mut self, name: &str) -> RackIx {
+        let known = self.racks.iter().position(|r| r == name);
+        RackIx(known.unwrap_or_else(|| {
+            self.racks.push(name.to_owned());
+            self.racks.len() - 1
+        }) as u32)
+    }
+
+    /// Adds a datanode that has no index yet.
+    pub(super) fn add_node(&mut self, node: Node) -> NodeIx {
+        let ix = NodeIx(self.nodes.len() as u32);
+        self.node_index.insert(node.id, ix);
+        self.nodes.push(node);
+        ix
+    }
+
+    /// A volume as clients see it; `None` if no datanode ever registered with it.
+    pub(super) fn place(&self, ix: VolumeIx) -> Option<Place> {
+        let node = self.node(self.node_of(ix)?);
+        Some(Place {
+            datanode: node.id,
+            storage: self.volume(ix).id,
+            addr: node.addr.clone(),
+            rack: self.rack(node.rack).to_owned(),
+        })
+    }
+
+    /// A volume as other datanodes see it; `None` if no datanode ever registered with it.
+    pub(super) fn replica_place(&self, ix: VolumeIx) -> Option<ReplicaPlace> {
+        let node = self.node(self.node_of(ix)?);
+        Some(ReplicaPlace { datanode: node.id, storage: self.volume(ix).id, addr: node.addr.clone() })
+    }
+}

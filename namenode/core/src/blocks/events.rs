@@ -1,0 +1,252 @@
+//! What datanodes say of single replicas, by incremental events and by lists.
+
+use super::BlockMap;
+use super::cluster::VolumeIx;
+use super::odd::{Replica, SetAside};
+use super::table::Slot;
+use crate::api::{Outcome, ReplicaOn};
+use mammoth_protocol::internal::{FullReportSlice, IncrementalReport, ReplicaEvent, ReplicaState};
+use mammoth_protocol::{Block, BlockId, DatanodeId, Epoch, Now, StorageId};
+
+use super::cluster::NodeIx;
+use super::reports::{Slice, Step};
+
+/// How a replica came to be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// It just changed.
+    Event,
+    /// It was there when a list was made.
+    List,
+}
+
+impl BlockMap {
+    /// Changes of volumes; sets `register` and `resync` of the outcome.
+    pub fn incremental(&mut self, now: Now, report: &IncrementalReport) -> Outcome {
+        self.advance(now);
+        let Some(node) = self.reporter(report.datanode, report.epoch) else {
+            return Outcome { register: true, ..Outcome::default() };
+        };
+        let mut outcome = Outcome::default();
+        for part in &report.storages {
+            let Some(volume) = self.volume_of(node, part.storage) else {
+                outcome.register = true;
+                continue;
+            };
+            let step = self.cluster.volume_mut(volume).reports.step(part.seq);
+            if step == Step::Seen {
+                continue;
+            }
+            let mut whole = step == Step::Next;
+            for event in &part.events {
+                whole &= self.event(volume, *event);
+            }
+            if !whole {
+                outcome.resync.push(part.storage);
+            }
+        }
+        self.judge_safe_mode();
+        outcome
+    }
+
+    /// A slice of a volume's full report; sets `register` and `resync` of the outcome.
+    pub fn full(&mut self, now: Now, slice: &FullReportSlice) -> Outcome {
+        self.advance(now);
+        let known = self.reporter(slice.datanode, slice.epoch).and_then(|node| self.volume_of(node, slice.storage));
+        let Some(volume) = known else {
+            return Outcome { register: true, ..Outcome::default() };
+        };
+        let ask_at_ms = self.now.monotonic_ms + self.resend_ms();
+        let (table, place) = (&self.table, &mut self.cluster.volumes[volume.0 as usize]);
+        let (blocks, deletes) = (&place.blocks, &place.deletes);
+        let here = || blocks.iter().map(|&slot| table.get(slot).id).chain(deletes.ids()).collect();
+        match place.reports.slice(slice.slice, slice.cut_seq, here) {
+            Slice::Seen => return Outcome::default(),
+            Slice::Restart => return Outcome { resync: vec![slice.storage], ..Outcome::default() },
+            Slice::Take => place.reports.ask_at_ms = ask_at_ms,
+        }
+        for replica in &slice.replicas {
+            if self.cluster.volume_mut(volume).reports.listed(replica.block.id) {
+                self.note(volume, replica.block, replica.state, Source::List);
+            }
+        }
+        if slice.last {
+            for id in self.cluster.volume_mut(volume).reports.finish(now.wall_ms) {
+                self.vanished(volume, id);
+            }
+        }
+        self.judge_safe_mode();
+        Outcome::default()
+    }
+
+    /// Somebody other than their own datanode found bad bytes in these replicas. Blocks under construction are left alone, as
+    /// their readers may see a chunk half written.
+    pub fn bad(&mut self, now: Now, replicas: &[(ReplicaOn, Block)]) {
+        self.advance(now);
+        for &(on, block) in replicas {
+            let Some(slot) = self.table.find(block.id).filter(|&slot| self.table.get(slot).complete) else { continue };
+            let there = |v: VolumeIx| match on {
+                ReplicaOn::Storage(id) => self.cluster.volume(v).id == id,
+                ReplicaOn::Datanode(id) => self.cluster.node_of(v).is_some_and(|n| self.cluster.node(n).id == id),
+            };
+            let found = self.replicas(slot).into_iter().find(|r| there(r.volume) && r.stamp == block.stamp);
+            if let Some(replica) = found {
+                self.take(slot, replica.volume);
+                self.put(slot, Replica { corrupt: true, ..replica });
+                self.settle(slot);
+            }
+        }
+    }
+
+    /// The datanode of a message, if it is live and the message is of its present registration.
+    pub(super) fn reporter(&self, id: DatanodeId, epoch: Epoch) -> Option<NodeIx> {
+        let ix = self.cluster.find_node(id)?;
+        let node = self.cluster.node(ix);
+        (node.live && node.epoch == epoch).then_some(ix)
+    }
+
+    /// A volume, if it belongs to the datanode.
+    pub(super) fn volume_of(&self, node: NodeIx, id: StorageId) -> Option<VolumeIx> {
+        self.cluster.find_volume(id).filter(|&v| self.cluster.node_of(v) == Some(node))
+    }
+
+    /// Applies one event. `false`: it cost the full report that was arriving.
+    fn event(&mut self, volume: VolumeIx, event: ReplicaEvent) -> bool {
+        let (ReplicaEvent::Receiving(block)
+        | ReplicaEvent::Received(block)
+        | ReplicaEvent::Deleted(block)
+        | ReplicaEvent::Bad(block)) = event;
+        let kept = self.cluster.volume_mut(volume).reports.touch(block.id);
+        match event {
+            ReplicaEvent::Receiving(block) => self.note(volume, block, ReplicaState::Rbw, Source::Event),
+            ReplicaEvent::Received(block) => self.note(volume, block, ReplicaState::Finalized, Source::Event),
+            ReplicaEvent::Deleted(block) => self.deleted(volume, block),
+            ReplicaEvent::Bad(block) => self.set_aside(volume, block),
+        }
+        kept
+    }
+
+    /// A volume has a replica in place.
+    fn note(&mut self, volume: VolumeIx, block: Block, state: ReplicaState, source: Source) {
+        if !self.cluster.volume(volume).serving() {
+            return; // Forgotten when it failed; if it recovers, a full report follows.
+        }
+        let Some(slot) = self.table.find(block.id) else {
+            if self.may_be_deleted_unowned(block.id) {
+                self.cluster.volume_mut(volume).deletes.add(block.id, block.stamp);
+            }
+            return;
+        };
+        let before = self.take(slot, volume);
+        let same = before.filter(|b| b.stamp == block.stamp);
+        let mut replica = Replica {
+            volume,
+            stamp: block.stamp,
+            len: block.len,
+            state,
+            corrupt: same.is_some_and(|b| b.corrupt),
+            doomed: same.is_some_and(|b| b.doomed),
+        };
+        // Listed where its datanode set it aside, and no new copy was announced: it is the bad one, about to be moved.
+        replica.corrupt |= source == Source::List
+            && before.is_none()
+            && self.odd(slot).aside.iter().any(|a| a.volume == volume && a.stamp == block.stamp);
+        let finished = state == ReplicaState::Finalized && block.stamp == self.table.get(slot).stamp;
+        let stands_by_order = replica.doomed && (source == Source::Event || self.may_delete(slot, volume));
+        if !stands_by_order {
+            replica.doomed = false;
+            self.cluster.volume_mut(volume).deletes.remove(block.id);
+        }
+        self.put(slot, replica);
+        if finished && let Some(node) = self.cluster.node_of(volume) {
+            self.end_copies(block.id, |cluster, copy| cluster.node_of(copy.target) == Some(node));
+        }
+        self.settle(slot);
+    }
+
+    /// A datanode says that a replica is gone.
+    fn deleted(&mut self, volume: VolumeIx, block: Block) {
+        let Some(slot) = self.table.find(block.id) else {
+            let place = self.cluster.volume_mut(volume);
+            for orders in [&mut place.deletes, &mut place.drops] {
+                if orders.stamp(block.id).is_some_and(|s| s <= block.stamp) {
+                    orders.remove(block.id);
+                }
+            }
+            return;
+        };
+        let in_place = self.replica(slot, volume);
+        let place = self.cluster.volume(volume);
+        let dropping = place.drops.times(block.id) > 0 && place.drops.stamp(block.id) == Some(block.stamp);
+        match in_place {
+            // Two replicas of one name: the one in `bad/`, whose end was ordered, and a new copy. Only a list tells which went.
+            Some(replica) if dropping && !replica.doomed => {
+                self.dropped(volume, block.id);
+                self.doubt(volume);
+            }
+            Some(replica) if replica.stamp <= block.stamp => self.vanished(volume, block.id),
+            Some(_) => {}
+            None if dropping => self.dropped(volume, block.id),
+            None => {}
+        }
+    }
+
+    /// A datanode found a replica of its own to be bad and moves it out of the way.
+    fn set_aside(&mut self, volume: VolumeIx, block: Block) {
+        if !self.cluster.volume(volume).serving() {
+            return;
+        }
+        let Some(slot) = self.table.find(block.id) else {
+            if self.may_be_deleted_unowned(block.id) {
+                let place = self.cluster.volume_mut(volume);
+                place.deletes.remove(block.id);
+                place.drops.add(block.id, block.stamp);
+            }
+            return;
+        };
+        if self.replica(slot, volume).is_some_and(|r| r.stamp <= block.stamp) {
+            self.take(slot, volume);
+            self.cluster.volume_mut(volume).deletes.remove(block.id);
+        }
+        let place = self.cluster.volume_mut(volume);
+        place.drops.remove(block.id);
+        place.aside.insert(block.id);
+        let odd = self.odd_mut(slot);
+        odd.aside.retain(|a| a.volume != volume);
+        odd.aside.push(SetAside { volume, stamp: block.stamp, doomed: false });
+        self.settle(slot);
+    }
+
+    /// Nothing of the block is in place on the volume any more.
+    fn vanished(&mut self, volume: VolumeIx, id: BlockId) {
+        self.cluster.volume_mut(volume).deletes.remove(id);
+        if let Some(slot) = self.table.find(id) {
+            self.take(slot, volume);
+            self.settle(slot);
+        }
+    }
+
+    /// Whether a replica of a block that no file owns may be deleted: not if its id was never allocated, as then this
+    /// namenode has lost the edit that did.
+    pub(super) fn may_be_deleted_unowned(&self, id: BlockId) -> bool {
+        BlockId::RESERVED < id && id <= self.safety.own.block
+    }
+
+    /// Forgets a slot's replicas on all volumes, as no file owns the block any more; what is in place becomes deletion work.
+    pub(super) fn disown(&mut self, slot: Slot) {
+        let id = self.table.get(slot).id;
+        for replica in self.replicas(slot) {
+            self.take(slot, replica.volume);
+            let place = self.cluster.volume_mut(replica.volume);
+            place.reports.forget(id);
+            if place.serving() {
+                place.deletes.add(id, replica.stamp);
+            }
+        }
+        for aside in std::mem::take(&mut self.odd_mut(slot).aside) {
+            let place = self.cluster.volume_mut(aside.volume);
+            place.aside.remove(&id);
+            place.drops.add(id, aside.stamp);
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Repair rounds: each compares wanted with good replicas and orders a bounded number of copies, most urgent first. Nothing
+//! is remembered of a block that could not be helped; the next round simply meets it again.
+
+use super::BlockMap;
+use super::cluster::{Cluster, CopyOrder, NodeIx, VolumeIx};
+use super::mix::Mix;
+use super::pending::PendingCopy;
+use super::table::{Condition, Slot};
+use super::types::{BlockTick, TargetRequest};
+use mammoth_protocol::internal::DnCommand;
+use mammoth_protocol::{Block, BlockId, Now};
+
+/// Blocks that a round looks at for every copy that it may order: some cannot be helped.
+const LOOKS_PER_COPY: usize = 10;
+
+impl BlockMap {
+    /// Time passed: notices deaths, plans copies and deletions, expires what was waited for. Does a bounded amount of work.
+    /// `entropy` decides between equals.
+    pub fn tick(&mut self, now: Now, entropy: u64) -> BlockTick {
+        self.advance(now);
+        self.bury_silent();
+        let mut more = self.drain_portion();
+        self.judge_safe_mode();
+        more |= self.survey_portion();
+        self.expire_copies();
+        if !self.safety.off() {
+            return BlockTick { commands: Vec::new(), more };
+        }
+        if self.now.monotonic_ms >= self.next_round_ms {
+            self.next_round_ms = self.now.monotonic_ms + self.config.redundancy_interval_ms;
+            if self.now.monotonic_ms >= self.safety.repair_from_ms {
+                self.copy_round(&mut Mix::new(entropy));
+            }
+            self.trim_soon = true;
+        }
+        if self.trim_soon {
+            self.trim_soon = self.trim_round();
+            more |= self.trim_soon;
+        }
+        BlockTick { commands: self.overdue_recoveries(), more }
+    }
+
+    /// Orders copies, as many as a round may.
+    fn copy_round(&mut self, mix: &mut Mix) {
+        let mut left = (self.config.work_multiplier as usize).saturating_mul(self.cluster.live() as usize);
+        let mut looks = left.saturating_mul(LOOKS_PER_COPY);
+        for condition in Condition::NEEDS {
+            for id in self.queues.page(condition, looks) {
+                looks -= 1;
+                if left == 0 {
+                    return;
+                }
+                if let Some(slot) = self.table.find(id) {
+                    left -= usize::from(self.plan_copy(slot, condition, mix));
+                }
+            }
+        }
+    }
+
+    /// Orders the missing copies of a block from one source. `false`: not possible at the moment.
+    fn plan_copy(&mut self, slot: Slot, condition: Condition, mix: &mut Mix) -> bool {
+        let entry = self.table.get(slot);
+        let (id, stamp, len) = (entry.id, entry.stamp, entry.len);
+        let under_way = self.pending.of(id);
+        let missing = entry.target().saturating_sub(self.good(slot).count() + under_way.len());
+        let Some(source) = self.source(slot, condition, mix).filter(|_| missing > 0) else { return false };
+        let Some(node) = self.cluster.node_of(source) else { return false };
+        let taken = self.replicas(slot).into_iter().map(|r| r.volume).chain(under_way.iter().map(|c| c.target));
+        let request = TargetRequest {
+            count: missing,
+            chosen: taken.map(|v| self.cluster.volume(v).id).collect(),
+            block_size: len,
+            entropy: mix.next(),
+            ..TargetRequest::default()
+        };
+        let places = self.choose_targets(&request);
+        let targets: Vec<VolumeIx> = places.iter().filter_map(|p| self.cluster.find_volume(p.storage)).collect();
+        if targets.is_empty() {
+            self.clear_the_way(slot);
+            return false;
+        }
+        let until_ms = self.now.monotonic_ms + self.config.pending_timeout_ms;
+        for &target in &targets {
+            self.begin_copy(id, target, Some(node), until_ms);
+        }
+        self.cluster.node_mut(node).outbox.push_back(CopyOrder { id, stamp, source, targets });
+        self.settle(slot);
+        true
+    }
+
+    /// The good replica to copy from: of a datanode that may send more, not silent if possible, the least busy.
+    fn source(&self, slot: Slot, condition: Condition, mix: &mut Mix) -> Option<VolumeIx> {
+        let hard = condition == Condition::LastCopy;
+        let limit = if hard { self.config.max_streams_hard } else { self.config.max_streams };
+        let able = self.good(slot).filter_map(|v| {
+            let node = self.cluster.node(self.cluster.node_of(v)?);
+            (node.streams() < limit).then_some((v, node))
+        });
+        able.min_by_key(|&(v, node)| (self.stale(node), node.streams(), mix.next(), v)).map(|(v, _)| v)
+    }
+
+    /// The copies that a datanode is handed now: those that still make sense.
+    pub(super) fn copy_orders(&mut self, node: NodeIx) -> Vec<DnCommand> {
+        let outbox = std::mem::take(&mut self.cluster.node_mut(node).outbox);
+        let mut commands = Vec::new();
+        for order in outbox {
+            match self.copy_command(&order) {
+                Some(command) => commands.push(command),
+                None => self.cancel_copy(node, &order),
+            }
+        }
+        self.cluster.node_mut(node).copies_handed += commands.len() as u32;
+        commands
+    }
+
+    fn copy_command(&self, order: &CopyOrder) -> Option<DnCommand> {
+        let slot = self.table.find(order.id)?;
+        let entry = self.table.get(slot);
+        let sound = entry.complete && entry.stamp == order.stamp && self.good(slot).any(|v| v == order.source);
+        let wanted = |v: &&VolumeIx| {
+            self.cluster.volume(**v).serving() && self.pending.of(order.id).iter().any(|c| c.target == **v)
+        };
+        let whole = order.targets.iter().filter(wanted).count() == order.targets.len();
+        let targets = order.targets.iter().filter_map(|&v| self.cluster.replica_place(v)).collect();
+        let block = Block { id: order.id, stamp: entry.stamp, len: entry.len };
+        (sound && whole).then_some(DnCommand::Copy { block, targets })
+    }
+
+    fn cancel_copy(&mut self, node: NodeIx, order: &CopyOrder) {
+        let ours = |copy: &PendingCopy| copy.source == Some(node) && order.targets.contains(&copy.target);
+        self.end_copies(order.id, |_, copy| ours(copy));
+        self.settle_by_id(order.id);
+    }
+
+    /// A datanode will not send what it was to send.
+    pub(super) fn cancel_copies_from(&mut self, node: NodeIx) {
+        self.cluster.node_mut(node).outbox.clear();
+        for id in self.pending.blocks(|copy| copy.source == Some(node)) {
+            self.end_copies(id, |_, copy| copy.source == Some(node));
+            self.settle_by_id(id);
+        }
+    }
+
+    /// Waits for a copy on a volume; the caller settles the block.
+    pub(super) fn begin_copy(&mut self, id: BlockId, target: VolumeIx, source: Option<NodeIx>, until_ms: u64) {
+        self.pending.add(id, target, source, until_ms);
+        self.cluster.volume_mut(target).scheduled += 1;
+    }
+
+    /// Waits no more for the copies that `done` names; the caller settles the block.
+    pub(super) fn end_copies(&mut self, id: BlockId, done: impl Fn(&Cluster, &PendingCopy) -> bool) {
+        for copy in self.pending.take(id, |copy| done(&self.cluster, copy)) {
+            self.cluster.volume_mut(copy.target).scheduled -= 1;
+        }
+    }
+
+    /// Gives copies up that took too long.
+    fn expire_copies(&mut self) {
+        let now_ms = self.now.monotonic_ms;
+        while let Some(id) = self.pending.next_overdue(now_ms) {
+            self.end_copies(id, |_, copy| copy.overdue(now_ms));
+            self.settle_by_id(id);
+        }
+    }
+}

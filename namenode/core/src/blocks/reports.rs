@@ -1,0 +1,258 @@
+//! How far a volume has told of itself within its datanode's registration: the sequence of its incremental reports, and the
+//! full report that may be arriving in slices.
+//!
+//! A full report is a list cut at some sequence; events of later sequences may arrive before the list does. What such an event
+//! touched is newer than the list, so the list says nothing about it.
+
+use foldhash::fast::FixedState;
+use hashbrown::HashSet;
+use mammoth_protocol::BlockId;
+use std::collections::VecDeque;
+
+/// Events that a volume remembers for a full report that was cut before them and arrives after them.
+pub(super) const RECENT_MAX: usize = 4096;
+/// Blocks touched by events while one full report arrives; beyond, the report is given up for a new one.
+pub(super) const TOUCHED_MAX: usize = 100_000;
+
+/// A block id set that iterates the same way in every run.
+pub(super) type Ids = HashSet<BlockId, FixedState>;
+
+/// Progress of a volume's reports.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reports {
+    /// Highest incremental sequence applied.
+    seen: u64,
+    /// Incremental reports up to this sequence may have been lost: a full report cut before it proves nothing.
+    lost_to: u64,
+    /// Where the last completed full report was cut.
+    cut: Option<u64>,
+    /// Blocks of recent events, with their sequence, ascending.
+    recent: VecDeque<(u64, BlockId)>,
+    /// Events up to this sequence are no longer in `recent`.
+    recent_from: u64,
+    /// The full report that is arriving.
+    arriving: Option<Box<Arriving>>,
+    /// Monotonic milliseconds at which to order a full report if none is complete by then.
+    pub(super) ask_at_ms: u64,
+    /// Wall milliseconds of the last completed full report, 0 before the first since the namenode started.
+    pub(super) wall_ms: u64,
+}
+
+/// A full report that has begun.
+#[derive(Clone, Debug)]
+struct Arriving {
+    cut: u64,
+    /// Number of the slice to come.
+    next: u32,
+    /// What was here when it began and was neither listed nor touched since.
+    unlisted: Ids,
+    /// What events after the cut touched.
+    touched: Ids,
+}
+
+/// What to do with an incremental report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Apply its events.
+    Next,
+    /// Apply its events, and ask for a full report: some before it are missing.
+    Gap,
+    /// It was applied before.
+    Seen,
+}
+
+/// What to do with a slice of a full report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Slice {
+    /// Take its replicas.
+    Take,
+    /// It was taken before.
+    Seen,
+    /// The report must be sent anew.
+    Restart,
+}
+
+impl Reports {
+    /// The datanode registered: sequences begin anew, and nothing of what it said before is certain.
+    /// It sends full reports unasked; if none has come by `ask_at_ms`, it is asked.
+    pub(super) fn registered(&mut self, ask_at_ms: u64) {
+        *self = Self { ask_at_ms, wall_ms: self.wall_ms, ..Self::default() };
+    }
+
+    /// The map no longer knows what is here: only a list cut from now on can tell. It is ordered at the next heartbeat.
+    pub(super) fn doubt(&mut self) {
+        self.cut = None;
+        self.arriving = None;
+        self.lost_to = self.seen;
+        self.ask_at_ms = 0;
+    }
+
+    /// A full report has been completed, no event since it is missing, and none that it includes is still to come.
+    pub(super) fn complete(&self) -> bool {
+        self.cut.is_some_and(|cut| cut >= self.lost_to && cut <= self.seen)
+    }
+
+    /// Judges the next incremental report and counts it as seen.
+    pub(super) fn step(&mut self, seq: u64) -> Step {
+        if seq <= self.seen {
+            return Step::Seen;
+        }
+        let gap = seq - 1 > self.seen;
+        self.seen = seq;
+        if gap {
+            self.lost_to = seq - 1;
+            Step::Gap
+        } else {
+            Step::Next
+        }
+    }
+
+    /// Notes an event of the incremental report in hand. `false`: the full report that was arriving is given up.
+    pub(super) fn touch(&mut self, id: BlockId) -> bool {
+        self.recent.push_back((self.seen, id));
+        if self.recent.len() > RECENT_MAX {
+            if let Some((seq, _)) = self.recent.pop_front() {
+                self.recent_from = seq;
+            }
+        }
+        let Some(arriving) = &mut self.arriving else { return true };
+        if self.seen > arriving.cut {
+            arriving.unlisted.remove(&id);
+            arriving.touched.insert(id);
+        }
+        if arriving.touched.len() > TOUCHED_MAX {
+            self.arriving = None;
+            return false;
+        }
+        true
+    }
+
+    /// Judges a slice of a full report; `here` gives all blocks that the volume is thought to have.
+    pub(super) fn slice(&mut self, number: u32, cut: u64, here: impl FnOnce() -> Ids) -> Slice {
+        if number == 0 {
+            if cut < self.recent_from {
+                self.arriving = None;
+                return Slice::Restart;
+            }
+            let touched: Ids = self.recent.iter().filter(|(seq, _)| *seq > cut).map(|(_, id)| *id).collect();
+            let mut unlisted = here();
+            unlisted.retain(|id| !touched.contains(id));
+            self.arriving = Some(Box::new(Arriving { cut, next: 1, unlisted, touched }));
+            return Slice::Take;
+        }
+        match &mut self.arriving {
+            Some(arriving) if arriving.cut == cut && arriving.next == number => {
+                arriving.next += 1;
+                Slice::Take
+            }
+            Some(arriving) if arriving.cut == cut && arriving.next > number => Slice::Seen,
+            None if self.cut == Some(cut) => Slice::Seen,
+            _ => {
+                self.arriving = None;
+                Slice::Restart
+            }
+        }
+    }
+
+    /// Notes a replica of the slice in hand. `false`: a later event knows better.
+    pub(super) fn listed(&mut self, id: BlockId) -> bool {
+        let Some(arriving) = &mut self.arriving else { return false };
+        arriving.unlisted.remove(&id);
+        !arriving.touched.contains(&id)
+    }
+
+    /// The last slice is in: gives, ascending, what was here before the cut and is no longer.
+    pub(super) fn finish(&mut self, wall_ms: u64) -> Vec<BlockId> {
+        let Some(arriving) = self.arriving.take() else { return Vec::new() };
+        self.cut = Some(arriving.cut);
+        self.wall_ms = wall_ms;
+        while self.recent.front().is_some_and(|(seq, _)| *seq <= arriving.cut) {
+            self.recent.pop_front();
+        }
+        self.recent_from = self.recent_from.max(arriving.cut);
+        let mut gone: Vec<BlockId> = arriving.unlisted.into_iter().collect();
+        gone.sort_unstable();
+        gone
+    }
+
+    /// The block is no longer known: the list has nothing to say about it.
+    pub(super) fn forget(&mut self, id: BlockId) {
+        if let Some(arriving) = &mut self.arriving {
+            arriving.unlisted.remove(&id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(list: &[i64]) -> Ids {
+        list.iter().map(|&id| BlockId(id)).collect()
+    }
+
+    #[test]
+    fn sequences_repeat_skip_and_begin_anew() {
+        let mut reports = Reports::default();
+        assert_eq!(reports.step(1), Step::Next);
+        assert_eq!(reports.step(1), Step::Seen);
+        assert_eq!(reports.step(3), Step::Gap);
+        assert_eq!(reports.slice(0, 1, Ids::default), Slice::Take);
+        reports.finish(5);
+        assert!(!reports.complete(), "cut before the gap ended");
+        assert_eq!(reports.slice(0, 3, Ids::default), Slice::Take);
+        reports.finish(5);
+        assert!(reports.complete());
+        reports.registered(0);
+        assert!(!reports.complete());
+        assert_eq!(reports.step(1), Step::Next);
+    }
+
+    #[test]
+    fn a_list_cut_ahead_of_the_events_counts_when_they_are_in() {
+        let mut reports = Reports::default();
+        assert_eq!(reports.slice(0, 2, Ids::default), Slice::Take);
+        reports.finish(0);
+        assert!(!reports.complete());
+        reports.step(1);
+        assert!(!reports.complete());
+        reports.step(2);
+        assert!(reports.complete());
+    }
+
+    #[test]
+    fn events_after_the_cut_are_newer_than_the_list() {
+        let mut reports = Reports::default();
+        for (seq, id) in [(1, 10), (2, 20)] {
+            reports.step(seq);
+            reports.touch(BlockId(id));
+        }
+        assert_eq!(reports.slice(0, 1, || ids(&[10, 20, 30, 40])), Slice::Take);
+        assert!(!reports.listed(BlockId(20)), "touched by event 2, cut at 1");
+        assert!(reports.listed(BlockId(10)));
+        reports.step(3);
+        reports.touch(BlockId(30));
+        assert_eq!(reports.slice(1, 1, Ids::default), Slice::Take);
+        assert!(!reports.listed(BlockId(30)));
+        assert_eq!(reports.slice(1, 1, Ids::default), Slice::Seen);
+        assert_eq!(reports.finish(9), [BlockId(40)]);
+        assert!(reports.complete());
+        assert_eq!(reports.slice(1, 1, Ids::default), Slice::Seen, "the last slice, sent again");
+    }
+
+    #[test]
+    fn a_lost_slice_or_a_cut_out_of_memory_restarts_the_report() {
+        let mut reports = Reports::default();
+        assert_eq!(reports.slice(1, 0, Ids::default), Slice::Restart);
+        assert_eq!(reports.slice(0, 0, Ids::default), Slice::Take);
+        assert_eq!(reports.slice(2, 0, Ids::default), Slice::Restart);
+        assert_eq!(reports.slice(0, 0, Ids::default), Slice::Take);
+        assert_eq!(reports.slice(1, 5, Ids::default), Slice::Restart, "of another list");
+        for seq in 1..=(RECENT_MAX as u64 + 2) {
+            reports.step(seq);
+            reports.touch(BlockId(1));
+        }
+        assert_eq!(reports.slice(0, 1, Ids::default), Slice::Restart);
+        assert_eq!(reports.slice(0, 2, Ids::default), Slice::Take);
+    }
+}

@@ -1,0 +1,209 @@
+//! The bytes of rows and log records: a version, then postcard. `docs/format.md` has the tables.
+
+use super::{Attrs, Body, Building, Edit, File, Inode, Lease, Meta, Retry, RowKey, Rows, Run, Segment};
+use mammoth_protocol::journaled::CorruptRow;
+use mammoth_protocol::limits::{BLOCKS_IN_FILE_ROW, BLOCKS_PER_ROW};
+use mammoth_protocol::{Block, InodeId, Seq};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+/// First byte of every row.
+const ROW_VERSION: u8 = 1;
+/// First byte of every record of the log.
+const RECORD_VERSION: u8 = 1;
+
+/// An inode as the checkpoint has it.
+#[derive(Serialize, Deserialize)]
+struct InodeRow<'a> {
+    seq: Seq,
+    parent: InodeId,
+    #[serde(borrow)]
+    name: &'a str,
+    #[serde(borrow)]
+    owner: &'a str,
+    #[serde(borrow)]
+    group: &'a str,
+    mode: u16,
+    mtime_ms: u64,
+    atime_ms: u64,
+    file: Option<FileRow<'a>>,
+}
+
+/// What only files have.
+#[derive(Serialize, Deserialize)]
+struct FileRow<'a> {
+    replication: u16,
+    block_size: u64,
+    #[serde(borrow)]
+    first: RunRow<'a>,
+    lease: Option<Cow<'a, Lease>>,
+}
+
+/// Blocks, and the construction of the last.
+#[derive(Serialize, Deserialize)]
+struct RunRow<'a> {
+    blocks: Cow<'a, [Block]>,
+    building: Option<Cow<'a, Building>>,
+}
+
+/// Further blocks of a file.
+#[derive(Serialize, Deserialize)]
+struct SegmentRow<'a> {
+    seq: Seq,
+    #[serde(borrow)]
+    run: RunRow<'a>,
+}
+
+impl<'a> From<&'a Run> for RunRow<'a> {
+    fn from(run: &'a Run) -> Self {
+        Self { blocks: Cow::Borrowed(run.blocks()), building: run.building().map(Cow::Borrowed) }
+    }
+}
+
+impl RunRow<'_> {
+    fn into_run(self, max: usize) -> Result<Run, &'static str> {
+        if self.blocks.len() > max {
+            return Err("it has too many blocks");
+        }
+        if self.blocks.is_empty() && self.building.is_some() {
+            return Err("it builds a block that it lacks");
+        }
+        Ok(Run::from_parts(self.blocks.into_owned(), self.building.map(Cow::into_owned)))
+    }
+}
+
+impl Rows {
+    /// Appends the row's present value to `out`; `false` if there is no such row.
+    pub(crate) fn encode_row(&self, key: &[u8], out: &mut Vec<u8>) -> bool {
+        match RowKey::decode(key) {
+            Some(RowKey::Meta) => write(&self.meta, out),
+            Some(RowKey::Inode(id)) => self.inode(id).is_some_and(|inode| write(&inode_row(inode), out)),
+            Some(RowKey::Blocks(id, segment)) => self
+                .segments
+                .get(&(id, segment))
+                .is_some_and(|segment| write(&SegmentRow { seq: segment.seq, run: (&segment.run).into() }, out)),
+            Some(RowKey::Retry(seq)) => self.retries.get(&seq).is_some_and(|retry| write(retry, out)),
+            None => false,
+        }
+    }
+
+    /// Takes a row in.
+    pub(super) fn decode_row(&mut self, key: RowKey, value: &[u8]) -> Result<(), CorruptRow> {
+        let corrupt = |what: &str| CorruptRow { what: format!("row {key:?}: {what}") };
+        let body = match value.split_first() {
+            Some((&ROW_VERSION, body)) => body,
+            Some((version, _)) => return Err(corrupt(&format!("version {version} is newer than this program"))),
+            None => return Err(corrupt("it is empty")),
+        };
+        let bad = |error: postcard::Error| corrupt(&error.to_string());
+        match key {
+            RowKey::Meta => self.meta.raise(&read::<Meta>(body).map_err(bad)?),
+            RowKey::Inode(id) => {
+                let inode = self.inode_of(read(body).map_err(bad)?).map_err(corrupt)?;
+                if let Some(old) = self.inodes.insert(id.0, inode) {
+                    self.attrs.release(old.attrs);
+                }
+            }
+            RowKey::Blocks(id, number) => {
+                let row: SegmentRow<'_> = read(body).map_err(bad)?;
+                let segment = Segment { seq: row.seq, run: row.run.into_run(BLOCKS_PER_ROW).map_err(corrupt)? };
+                if segment.run.blocks().is_empty() {
+                    return Err(corrupt("it has no blocks"));
+                }
+                self.segments.insert((id, number), segment);
+            }
+            RowKey::Retry(seq) => {
+                self.retries.insert(seq, read::<Retry>(body).map_err(bad)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn inode_of(&mut self, row: InodeRow<'_>) -> Result<Inode, &'static str> {
+        let (replication, block_size, body) = match row.file {
+            None => (0, 0, Body::Dir),
+            Some(file) => {
+                let first = file.first.into_run(BLOCKS_IN_FILE_ROW)?;
+                let lease = file.lease.map(|lease| Box::new(lease.into_owned()));
+                (file.replication, file.block_size, Body::File(File { first, lease }))
+            }
+        };
+        let attrs = self.attrs.share(Attrs {
+            owner: row.owner.into(),
+            group: row.group.into(),
+            mode: row.mode,
+            replication,
+            block_size,
+        });
+        Ok(Inode {
+            seq: row.seq,
+            parent: row.parent,
+            name: row.name.into(),
+            mtime_ms: row.mtime_ms,
+            atime_ms: row.atime_ms,
+            attrs,
+            body,
+        })
+    }
+}
+
+fn inode_row(inode: &Inode) -> InodeRow<'_> {
+    InodeRow {
+        seq: inode.seq,
+        parent: inode.parent,
+        name: inode.name.as_str(),
+        owner: &inode.attrs.owner,
+        group: &inode.attrs.group,
+        mode: inode.attrs.mode,
+        mtime_ms: inode.mtime_ms,
+        atime_ms: inode.atime_ms,
+        file: inode.file().map(|file| FileRow {
+            replication: inode.attrs.replication,
+            block_size: inode.attrs.block_size,
+            first: (&file.first).into(),
+            lease: file.lease.as_deref().map(Cow::Borrowed),
+        }),
+    }
+}
+
+/// Appends version and value; always `true`, for use at the end of a chain.
+fn write<T: Serialize>(value: &T, out: &mut Vec<u8>) -> bool {
+    out.push(ROW_VERSION);
+    append(value, out);
+    true
+}
+
+fn append<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
+    let bytes = postcard::to_extend(value, std::mem::take(out)).expect("plain data in memory always encodes");
+    *out = bytes;
+}
+
+/// Reads one value that takes all of `bytes`.
+fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, postcard::Error> {
+    match postcard::take_from_bytes(bytes)? {
+        (value, []) => Ok(value),
+        _ => Err(postcard::Error::DeserializeBadEncoding),
+    }
+}
+
+/// Appends the record of one decision.
+pub(crate) fn encode_record(edits: &[Edit], out: &mut Vec<u8>) {
+    out.push(RECORD_VERSION);
+    append(edits, out);
+}
+
+/// Reads what [`encode_record`] wrote.
+///
+/// # Errors
+/// Bytes that are no record.
+pub(crate) fn decode_record(bytes: &[u8]) -> Result<Vec<Edit>, CorruptRow> {
+    match bytes.split_first() {
+        Some((&RECORD_VERSION, body)) => {
+            read(body).map_err(|error| CorruptRow { what: format!("a record of the edit log: {error}") })
+        }
+        Some((version, _)) => {
+            Err(CorruptRow { what: format!("a record of the edit log has version {version}, newer than this program") })
+        }
+        None => Err(CorruptRow { what: "a record of the edit log is empty".to_owned() }),
+    }
+}

@@ -1,0 +1,157 @@
+//! The hard state: rows, and the edits that change them.
+//!
+//! Hard state is a set of rows; an [`Edit`] changes exactly one of them ([`Edit::row`] says which), so a checkpoint may be
+//! *fuzzy*: written row by row while edits go on, with rows of different age, possibly from before and after a rename. Three
+//! rules make replay on top of it exact:
+//!
+//! 1. A row carries the sequence of its last edit. While loading, an edit at or below it is skipped: the row has it already.
+//! 2. While loading, an edit other than a creating one leaves a missing row missing: a later edit, still to come, removed it.
+//! 3. Nothing that an edit does to its row depends on another row. The counters of [`Meta`], which creating edits raise too,
+//!    only ever grow, so raising them twice is raising them once.
+//!
+//! Everything else the namenode knows of the namespace (folder contents, leases, the block map's list of blocks) is derived
+//! from rows by [`crate::derived`]. This module never looks at derived or soft state.
+
+mod attrs;
+mod codec;
+mod edit;
+mod inode;
+mod key;
+mod load;
+mod meta;
+mod name;
+mod paged;
+mod run;
+mod step;
+
+pub(crate) use attrs::Attrs;
+pub(crate) use codec::{decode_record, encode_record};
+pub use edit::{Created, Edit, NewFile};
+pub use inode::Lease;
+pub(crate) use inode::{Body, File, Inode};
+pub(crate) use key::RowKey;
+pub(crate) use meta::{Meta, Retry};
+pub(crate) use paged::Paged;
+pub(crate) use run::{Building, Run, slot_of};
+
+use attrs::AttrsPool;
+use load::Gate;
+use mammoth_protocol::{Block, InodeId, Seq};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The pretended parent of deleted folders whose content is still to be reclaimed.
+pub(crate) const DETACHED: InodeId = InodeId(0);
+
+/// Blocks of a file beyond those in its own row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Segment {
+    /// Sequence of the last edit of this row.
+    pub(crate) seq: Seq,
+    /// Never empty: a row without blocks is removed.
+    pub(crate) run: Run,
+}
+
+/// All rows, and which of them the checkpoint lacks.
+#[derive(Clone, Debug)]
+pub(crate) struct Rows {
+    pub(crate) meta: Meta,
+    pub(crate) inodes: Paged<Inode>,
+    pub(crate) segments: BTreeMap<(InodeId, u32), Segment>,
+    pub(crate) retries: BTreeMap<Seq, Retry>,
+    attrs: AttrsPool,
+    touched: BTreeSet<RowKey>,
+    gate: Option<Gate>,
+}
+
+impl Rows {
+    /// The rows of an empty file system: the root folder, owned by `owner`.
+    pub(crate) fn new(owner: &str, group: &str) -> Self {
+        let mut attrs = AttrsPool::default();
+        let root = Attrs { owner: owner.into(), group: group.into(), mode: 0o755, replication: 0, block_size: 0 };
+        let mut inodes = Paged::default();
+        inodes.insert(InodeId::ROOT.0, Inode::root(attrs.share(root)));
+        let touched = BTreeSet::from([RowKey::Meta, RowKey::Inode(InodeId::ROOT)]);
+        Self {
+            meta: Meta::new(),
+            inodes,
+            segments: BTreeMap::new(),
+            retries: BTreeMap::new(),
+            attrs,
+            touched,
+            gate: None,
+        }
+    }
+
+    /// An inode that exists, reachable or not.
+    pub(crate) fn inode(&self, id: InodeId) -> Option<&Inode> {
+        self.inodes.get(id.0)
+    }
+
+    /// The file part of an inode that is a file.
+    pub(crate) fn file(&self, id: InodeId) -> Option<&File> {
+        self.inode(id)?.file()
+    }
+
+    /// The rows of a file's further blocks, in order.
+    pub(crate) fn segments_of(&self, id: InodeId) -> impl DoubleEndedIterator<Item = (u32, &Segment)> {
+        self.segments.range((id, 0)..=(id, u32::MAX)).map(|((_, number), segment)| (*number, segment))
+    }
+
+    /// All blocks of a file, in order.
+    pub(crate) fn blocks_of(&self, id: InodeId) -> impl Iterator<Item = &Block> {
+        let first = self.file(id).map(|file| file.first.blocks()).unwrap_or_default();
+        first.iter().chain(self.segments_of(id).flat_map(|(_, segment)| segment.run.blocks()))
+    }
+
+    /// Number of blocks of a file, without walking them.
+    pub(crate) fn block_count(&self, id: InodeId) -> usize {
+        let beyond = self.segments_of(id).next_back();
+        match beyond {
+            Some((number, segment)) => run::first_index(number) as usize + segment.run.blocks().len(),
+            None => self.file(id).map_or(0, |file| file.first.blocks().len()),
+        }
+    }
+
+    /// The block at an index of a file, with the run that holds it.
+    pub(crate) fn block_at(&self, id: InodeId, index: usize) -> Option<(&Block, &Run)> {
+        let slot = slot_of(u32::try_from(index).ok()?);
+        let run = match slot.segment {
+            None => &self.file(id)?.first,
+            Some(number) => &self.segments.get(&(id, number))?.run,
+        };
+        run.blocks().get(slot.at).map(|block| (block, run))
+    }
+
+    /// The last block of a file with its index, and its construction if it is not committed yet.
+    pub(crate) fn last_block(&self, id: InodeId) -> Option<(u32, &Block, Option<&Building>)> {
+        let last = self.block_count(id).checked_sub(1)?;
+        let (block, run) = self.block_at(id, last)?;
+        Some((last as u32, block, run.building()))
+    }
+
+    /// Length of a file, bytes: what is known of all its blocks.
+    pub(crate) fn len_of(&self, id: InodeId) -> u64 {
+        self.blocks_of(id).map(|block| block.len).sum()
+    }
+
+    /// Moves up to `max` keys of rows touched since they were last taken into `out`, in key order.
+    pub(crate) fn take_touched(&mut self, max: usize, out: &mut Vec<Vec<u8>>) {
+        for _ in 0..max {
+            let Some(key) = self.touched.pop_first() else { return };
+            out.push(key.encode());
+        }
+    }
+
+    /// The keys of all rows, in order.
+    #[cfg(test)]
+    pub(crate) fn all_keys(&self) -> Vec<Vec<u8>> {
+        let inodes = self.inodes.iter().map(|(id, _)| RowKey::Inode(InodeId(id)));
+        let segments = self.segments.keys().map(|(id, number)| RowKey::Blocks(*id, *number));
+        let retries = self.retries.keys().map(|seq| RowKey::Retry(*seq));
+        [RowKey::Meta].into_iter().chain(inodes).chain(segments).chain(retries).map(RowKey::encode).collect()
+    }
+
+    fn touch(&mut self, key: RowKey) {
+        self.touched.insert(key);
+    }
+}

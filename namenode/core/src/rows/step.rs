@@ -1,0 +1,240 @@
+//! One edit, one row: the only code that changes hard state.
+
+use super::{Attrs, Body, Building, Created, Edit, File, Inode, Lease, Retry, RowKey, Rows, Run, Segment, slot_of};
+use mammoth_protocol::{Block, InodeId, Seq};
+
+/// An edit that does not fit its row, in words.
+type Misfit = &'static str;
+
+impl Rows {
+    /// Applies one edit of record `seq` to its row, live and on replay. While loading it may be skipped: see [`super`].
+    pub(crate) fn apply(&mut self, seq: Seq, edit: &Edit) {
+        self.raise_counters(edit);
+        let key = edit.row(seq);
+        if key == RowKey::Meta {
+            return;
+        }
+        if self.gate.is_some() {
+            let row_seq = self.row_seq(key);
+            let missing = row_seq.is_none() && !creates(edit);
+            let gate = self.gate.as_mut().expect("checked above");
+            if missing || !gate.lets_in(key, row_seq, seq) {
+                return;
+            }
+        }
+        match self.change(seq, edit) {
+            Ok(()) => self.touch(key),
+            Err(what) => self.mismatch(seq, key, what),
+        }
+    }
+
+    fn raise_counters(&mut self, edit: &Edit) {
+        let raised = edit.allocates(&self.meta);
+        if raised == self.meta {
+            return;
+        }
+        self.meta = raised;
+        self.touch(RowKey::Meta);
+        if matches!(edit, Edit::Forgotten { .. }) && self.gate.is_none() {
+            self.drop_forgotten();
+        }
+    }
+
+    fn row_seq(&self, key: RowKey) -> Option<Seq> {
+        match key {
+            RowKey::Meta => None,
+            RowKey::Inode(id) => self.inode(id).map(|inode| inode.seq),
+            RowKey::Blocks(id, segment) => self.segments.get(&(id, segment)).map(|segment| segment.seq),
+            RowKey::Retry(seq) => self.retries.contains_key(&seq).then_some(seq),
+        }
+    }
+
+    fn change(&mut self, seq: Seq, edit: &Edit) -> Result<(), Misfit> {
+        match edit {
+            Edit::Created(created) => self.create(seq, created),
+            Edit::Removed { id } => self.remove(*id),
+            Edit::SegmentRemoved { file, segment } => {
+                self.segments.remove(&(*file, *segment)).map(drop).ok_or("no such segment")
+            }
+            Edit::Remembered { call, reply, wall_ms } => {
+                self.retries.insert(seq, Retry { wall_ms: *wall_ms, call: *call, reply: reply.clone() });
+                Ok(())
+            }
+            Edit::BlockAdded { .. }
+            | Edit::BlockFlushed { .. }
+            | Edit::BlockPiped { .. }
+            | Edit::BlockReopened { .. }
+            | Edit::BlockRecovering { .. }
+            | Edit::BlockCommitted { .. }
+            | Edit::BlockTaken { .. } => self.change_block(seq, edit),
+            Edit::StampAllocated { .. } | Edit::Forgotten { .. } => Ok(()),
+            Edit::Mode { .. } | Edit::Owner { .. } | Edit::Replication { .. } => self.change_attrs(seq, edit),
+            Edit::Moved { id, .. }
+            | Edit::Detached { id }
+            | Edit::Times { id, .. }
+            | Edit::Leased { id, .. }
+            | Edit::Closed { id, .. } => {
+                let inode = self.inodes.get_mut(id.0).ok_or("no such inode")?;
+                inode.seq = seq;
+                change_inode(inode, edit)
+            }
+        }
+    }
+
+    fn create(&mut self, seq: Seq, created: &Created) -> Result<(), Misfit> {
+        let (replication, block_size) =
+            created.file.as_ref().map_or((0, 0), |file| (file.replication, file.block_size));
+        let attrs = self.attrs.share(Attrs {
+            owner: created.owner.clone(),
+            group: created.group.clone(),
+            mode: created.mode,
+            replication,
+            block_size,
+        });
+        let body = match &created.file {
+            None => Body::Dir,
+            Some(file) => Body::File(File { first: Run::default(), lease: Some(Box::new(file.lease.clone())) }),
+        };
+        let inode = Inode {
+            seq,
+            parent: created.parent,
+            name: (&*created.name).into(),
+            mtime_ms: created.mtime_ms,
+            atime_ms: created.file.as_ref().map_or(0, |_| created.mtime_ms),
+            attrs,
+            body,
+        };
+        match self.inodes.insert(created.id.0, inode) {
+            None => Ok(()),
+            Some(old) => {
+                self.attrs.release(old.attrs);
+                Err("the inode exists")
+            }
+        }
+    }
+
+    fn remove(&mut self, id: InodeId) -> Result<(), Misfit> {
+        let old = self.inodes.remove(id.0).ok_or("no such inode")?;
+        self.attrs.release(old.attrs);
+        Ok(())
+    }
+
+    fn change_attrs(&mut self, seq: Seq, edit: &Edit) -> Result<(), Misfit> {
+        let id = edit.inode().ok_or("no inode")?;
+        let inode = self.inodes.get_mut(id.0).ok_or("no such inode")?;
+        inode.seq = seq;
+        let mut attrs = Attrs::clone(&inode.attrs);
+        match edit {
+            Edit::Mode { mode, .. } => attrs.mode = *mode,
+            Edit::Owner { owner, group, .. } => {
+                attrs.owner = owner.clone().unwrap_or(attrs.owner);
+                attrs.group = group.clone().unwrap_or(attrs.group);
+            }
+            Edit::Replication { replication, .. } => attrs.replication = *replication,
+            _ => return Err("not an edit of attributes"),
+        }
+        let old = std::mem::replace(&mut inode.attrs, self.attrs.share(attrs));
+        self.attrs.release(old);
+        Ok(())
+    }
+
+    fn change_block(&mut self, seq: Seq, edit: &Edit) -> Result<(), Misfit> {
+        let (Some(id), Some(index)) = (edit.inode(), edit.block_index()) else { return Err("no block") };
+        let slot = slot_of(index);
+        let Some(number) = slot.segment else {
+            let inode = self.inodes.get_mut(id.0).ok_or("no such inode")?;
+            inode.seq = seq;
+            return change_run(&mut inode.file_mut().ok_or("a folder has no blocks")?.first, slot.at, edit);
+        };
+        if creates(edit) {
+            self.segments.insert((id, number), Segment { seq, run: Run::default() });
+        }
+        let segment = self.segments.get_mut(&(id, number)).ok_or("no such segment")?;
+        segment.seq = seq;
+        change_run(&mut segment.run, slot.at, edit)?;
+        if segment.run.blocks().is_empty() {
+            self.segments.remove(&(id, number));
+        }
+        Ok(())
+    }
+}
+
+/// Whether the edit makes its row.
+fn creates(edit: &Edit) -> bool {
+    match edit {
+        Edit::Created(_) | Edit::Remembered { .. } => true,
+        Edit::BlockAdded { index, .. } => {
+            let slot = slot_of(*index);
+            slot.segment.is_some() && slot.at == 0
+        }
+        _ => false,
+    }
+}
+
+fn change_inode(inode: &mut Inode, edit: &Edit) -> Result<(), Misfit> {
+    match edit {
+        Edit::Moved { parent, name, .. } => {
+            inode.parent = *parent;
+            inode.name = (&**name).into();
+        }
+        Edit::Detached { .. } => inode.parent = super::DETACHED,
+        Edit::Times { mtime_ms, atime_ms, .. } => {
+            inode.mtime_ms = mtime_ms.unwrap_or(inode.mtime_ms);
+            inode.atime_ms = atime_ms.unwrap_or(inode.atime_ms);
+        }
+        Edit::Leased { lease, .. } => set_lease(inode, Some(lease))?,
+        Edit::Closed { mtime_ms, .. } => {
+            set_lease(inode, None)?;
+            inode.mtime_ms = *mtime_ms;
+        }
+        _ => return Err("not an edit of an inode"),
+    }
+    Ok(())
+}
+
+fn set_lease(inode: &mut Inode, lease: Option<&Lease>) -> Result<(), Misfit> {
+    let file = inode.file_mut().ok_or("a folder has no lease")?;
+    file.lease = lease.cloned().map(Box::new);
+    Ok(())
+}
+
+/// Changes the last block of a run, at place `at`.
+fn change_run(run: &mut Run, at: usize, edit: &Edit) -> Result<(), Misfit> {
+    let present = run.blocks().len();
+    if let Edit::BlockAdded { block, stamp, targets, .. } = edit {
+        if at != present || run.building().is_some() {
+            return Err("the block is not next");
+        }
+        let building = Building { targets: targets.clone(), recovery: None };
+        run.push(Block { id: *block, stamp: *stamp, len: 0 }, building);
+        return Ok(());
+    }
+    if at + 1 != present {
+        return Err("the block is not the last");
+    }
+    if let Edit::BlockTaken { block, .. } = edit {
+        return run.pop().filter(|last| last.id == *block).map(drop).ok_or("another block is the last");
+    }
+    if let Edit::BlockReopened { targets, .. } = edit {
+        run.set_building(Some(Building { targets: targets.clone(), recovery: None }));
+        return Ok(());
+    }
+    let block = run.block_mut(at).ok_or("no such block")?;
+    match edit {
+        Edit::BlockFlushed { len, .. } => block.len = *len,
+        Edit::BlockPiped { stamp, len, .. } => (block.stamp, block.len) = (*stamp, *len),
+        Edit::BlockCommitted { block: last, .. } => (block.stamp, block.len) = (last.stamp, last.len),
+        _ => {}
+    }
+    match edit {
+        Edit::BlockCommitted { .. } => run.set_building(None),
+        Edit::BlockPiped { targets, .. } => {
+            run.building_mut().ok_or("the block is committed")?.targets.clone_from(targets);
+        }
+        Edit::BlockRecovering { stamp, .. } => {
+            run.building_mut().ok_or("the block is committed")?.recovery = Some(*stamp);
+        }
+        _ => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! Mistakes that the simulator can make on purpose. Each stands for one that a change could bring in; the tests show that the
+//! invariants and the oracle notice every one of them within the ordinary seeds. A check that never failed proves nothing.
+
+/// One planted mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    /// The namenode answers a client before its edits are durable.
+    ReplyBeforeSync,
+    /// Orders to datanodes leave before the edits that caused them are durable.
+    OrderBeforeSync,
+    /// A repeated call is carried out again: its identity is lost at the door.
+    RetryRunTwice,
+    /// The log takes the first edit of a decision only.
+    TornDecision,
+    /// The checkpoint says "applied" before its rows are durable.
+    MarkBeforeRows,
+    /// A checkpoint row is written before the log is synced up to it.
+    RowBeforeLog,
+    /// Log segments go although no checkpoint covers them.
+    LogCutEarly,
+    /// The namenode's door hides gaps between a datanode's reports.
+    GapHidden,
+    /// A datanode deletes a replica whatever stamp the order names.
+    DeleteAnyStamp,
+    /// A datanode reports an old replica under the newest stamp that it has heard of.
+    StaleCountedGood,
+    /// A datanode claims that a copy has arrived when it has only been ordered.
+    CopyClaimedEarly,
+    /// A datanode never looks at its checksums.
+    CorruptionUnseen,
+    /// A block recovery takes the longest replica's length for all, without their having the bytes.
+    RecoveryTakesLongest,
+    /// A recovery does not fence the writer: it goes on writing under the old stamp.
+    RecoveryWithoutFence,
+    /// A datanode obeys orders of a namenode that has been replaced since.
+    OldTermObeyed,
+}
+
+impl Bug {
+    /// All of them.
+    pub const ALL: [Self; 15] = [
+        Self::ReplyBeforeSync,
+        Self::OrderBeforeSync,
+        Self::RetryRunTwice,
+        Self::TornDecision,
+        Self::MarkBeforeRows,
+        Self::RowBeforeLog,
+        Self::LogCutEarly,
+        Self::GapHidden,
+        Self::DeleteAnyStamp,
+        Self::StaleCountedGood,
+        Self::CopyClaimedEarly,
+        Self::CorruptionUnseen,
+        Self::RecoveryTakesLongest,
+        Self::RecoveryWithoutFence,
+        Self::OldTermObeyed,
+    ];
+}

@@ -1,0 +1,241 @@
+//! A fake client: one task at a time, one call at a time, repeated under the same identity until it is answered.
+
+mod choose;
+mod pipeline;
+mod replies;
+
+pub(crate) use choose::path as choose_path;
+
+use crate::datanode::History;
+use crate::event::{Event, Index, Request};
+use crate::oracle::{Change, View};
+use crate::world::World;
+use mammoth_namenode_core::api::{Command, Query};
+use mammoth_protocol::{Block, BlockId, CallId, InodeId, Uuid};
+
+/// A call is repeated after this long without an answer. Requests travel faster than that or are lost.
+const RETRY_MS: u64 = 2_000;
+/// Bytes of a full block.
+pub const BLOCK_SIZE: u64 = 100;
+
+/// What a client is at.
+#[derive(Clone, Debug)]
+pub enum Task {
+    /// Nothing: the next step chooses.
+    Idle,
+    /// One call whose success is this change.
+    Simple(Change),
+    /// A file is written.
+    Write(Writing),
+    /// A file is read and compared.
+    Read(String),
+}
+
+/// A file that is being written.
+#[derive(Clone, Debug)]
+pub struct Writing {
+    /// Its path.
+    pub path: String,
+    /// Its id, from the answer to create or append.
+    pub file: Option<InodeId>,
+    /// Full blocks still to come after this one.
+    pub blocks_left: u64,
+    /// What is finished.
+    pub done: Vec<(BlockId, History)>,
+    /// The last finished block as the namenode must learn it.
+    pub previous: Option<Block>,
+    /// The block at hand.
+    pub current: Option<Current>,
+    /// Where the conversation is.
+    pub phase: Phase,
+    /// Identity of these bytes.
+    pub writer: u64,
+    /// Datanodes that failed at set-up.
+    pub exclude: Vec<Index>,
+}
+
+/// The block that is being written.
+#[derive(Clone, Debug)]
+pub struct Current {
+    /// With its stamp and the acknowledged length.
+    pub block: Block,
+    /// The pipeline.
+    pub targets: Vec<Index>,
+    /// Acknowledged bytes.
+    pub acked: History,
+    /// Length that the block shall have.
+    pub goal: u64,
+    /// The pipeline stands.
+    pub set_up: bool,
+}
+
+/// Where a writing client's conversation with the namenode is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Create or append is asked.
+    Opening,
+    /// The next step asks for a block, or completes.
+    NextBlock,
+    /// A block is asked.
+    Adding,
+    /// Bytes flow.
+    Streaming,
+    /// A failed set-up is taken back.
+    Abandoning,
+    /// A new stamp is asked.
+    Stamping,
+    /// The new pipeline is told; the new stamp is in the block already.
+    Updating,
+    /// Close is asked.
+    Completing,
+}
+
+/// An unanswered call.
+#[derive(Clone, Debug)]
+pub struct Pending {
+    /// Its identity.
+    pub call: CallId,
+    /// The message.
+    pub request: Request,
+    /// Success means this.
+    pub change: Change,
+}
+
+/// A fake client.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// Its number.
+    pub index: Index,
+    /// Grows when the client process is replaced.
+    pub incarnation: u64,
+    /// Grows with every answer; steps of an earlier plan are void.
+    pub plan: u64,
+    /// What it is at.
+    pub task: Task,
+    /// What it waits for.
+    pub pending: Option<Pending>,
+    /// What it knows.
+    pub view: View,
+    /// A call of the process before, of which nobody knows whether it was carried out.
+    pub doubt: Option<Change>,
+    calls: i32,
+}
+
+impl Client {
+    /// A new client.
+    #[must_use]
+    pub fn new(index: Index) -> Self {
+        Self {
+            index,
+            incarnation: 1,
+            plan: 0,
+            task: Task::Idle,
+            pending: None,
+            view: View::default(),
+            doubt: None,
+            calls: 0,
+        }
+    }
+
+    /// Its name as a lease holder.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("client-{}-{}", self.index, self.incarnation)
+    }
+
+    /// Its folder.
+    #[must_use]
+    pub fn folder(&self) -> String {
+        format!("/c{}", self.index)
+    }
+
+    fn next_call(&mut self) -> CallId {
+        self.calls += 1;
+        CallId { client: Uuid((self.index as u128 + 1) * 1_000_000 + u128::from(self.incarnation)), call: self.calls }
+    }
+
+    /// The process dies and another takes its place; what it had open stays open.
+    pub fn crash(&mut self) {
+        self.doubt = self.pending.take().map(|pending| pending.change);
+        self.remember_open_file();
+        self.incarnation += 1;
+        self.plan += 1;
+        self.calls = 0;
+        self.task = Task::Idle;
+    }
+
+    /// Writes down what pipelines acknowledged of the file at hand: a later close must have it.
+    fn remember_open_file(&mut self) {
+        use crate::oracle::{Content, Known};
+        let Task::Write(writing) = &self.task else { return };
+        let mut acked = writing.done.clone();
+        if let Some(current) = &writing.current {
+            acked.push((current.block.id, current.acked.clone()));
+        }
+        if let Some(Known::File(content @ Content::Open(_), _)) = self.view.known.get_mut(&writing.path) {
+            *content = Content::Open(acked);
+        }
+    }
+}
+
+impl World {
+    /// A client's next step, or the repetition of its unanswered call.
+    pub(crate) fn client_step(&mut self, index: Index, plan: u64) {
+        if self.clients[index].plan != plan {
+            return;
+        }
+        if let Some(pending) = self.clients[index].pending.clone() {
+            self.coverage.hit("call repeated");
+            self.send_call(index, pending.request);
+            return;
+        }
+        match self.clients[index].task.clone() {
+            Task::Idle if self.healing => {}
+            Task::Idle => self.choose_task(index),
+            Task::Write(writing) => self.write_step(index, writing),
+            Task::Simple(_) | Task::Read(_) => self.client_idle(index),
+        }
+    }
+
+    /// Sends a call for the first time.
+    pub(crate) fn call(&mut self, index: Index, command: Command, change: Change) {
+        let call = self.clients[index].next_call();
+        let request = Request::Command { client: index, call, command };
+        self.clients[index].pending = Some(Pending { call, request: request.clone(), change });
+        self.clients[index].plan += 1;
+        self.send_call(index, request);
+    }
+
+    /// Sends a question for the first time.
+    pub(crate) fn ask(&mut self, index: Index, query: Query) {
+        let call = self.clients[index].next_call();
+        let request = Request::Query { client: index, call, query };
+        self.clients[index].pending = Some(Pending { call, request: request.clone(), change: Change::Inner });
+        self.clients[index].plan += 1;
+        self.send_call(index, request);
+    }
+
+    fn send_call(&mut self, index: Index, request: Request) {
+        let plan = self.clients[index].plan;
+        if matches!(self.clients[index].task, Task::Write(_)) {
+            let name = self.clients[index].name();
+            self.send_to_namenode(Request::Renew { name });
+        }
+        self.later(RETRY_MS, Event::ClientStep { client: index, plan });
+        self.send_to_namenode(request);
+    }
+
+    /// The task is over; the next step chooses another.
+    pub(crate) fn client_idle(&mut self, index: Index) {
+        self.clients[index].task = Task::Idle;
+        self.client_goes_on(index, 300);
+    }
+
+    /// The next step comes within `within_ms`.
+    pub(crate) fn client_goes_on(&mut self, index: Index, within_ms: u64) {
+        self.clients[index].plan += 1;
+        let plan = self.clients[index].plan;
+        let delay = 1 + self.rng.below(within_ms);
+        self.later(delay, Event::ClientStep { client: index, plan });
+    }
+}

@@ -1,0 +1,168 @@
+//! Everything that can happen, and the queue in which it waits.
+
+use mammoth_namenode_core::api::{Answer, Command, Outcome, Query, Reply};
+use mammoth_protocol::internal::{DnCommand, FullReportSlice, HeartbeatRequest, IncrementalReport, RegisterRequest};
+use mammoth_protocol::{CallId, Epoch, FsError, Term};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// Number of a fake datanode or client.
+pub type Index = usize;
+
+/// A message to the namenode.
+#[derive(Clone, Debug)]
+pub enum Request {
+    /// A client's change.
+    Command {
+        /// Who.
+        client: Index,
+        /// The same over all retries.
+        call: CallId,
+        /// What.
+        command: Command,
+    },
+    /// A client's question.
+    Query {
+        /// Who.
+        client: Index,
+        /// The same over all retries.
+        call: CallId,
+        /// What.
+        query: Query,
+    },
+    /// A client lives.
+    Renew {
+        /// Its name.
+        name: String,
+    },
+    /// A datanode introduces itself.
+    Register(Index, RegisterRequest),
+    /// A datanode lives.
+    Heartbeat(Index, HeartbeatRequest),
+    /// Changes of its volume.
+    Incremental(Index, IncrementalReport),
+    /// All of its volume.
+    Full(Index, FullReportSlice),
+    /// The end of a block recovery.
+    CommitSync(Index, mammoth_protocol::internal::CommitBlockSync),
+}
+
+/// A message from the namenode.
+#[derive(Clone, Debug)]
+pub enum Response {
+    /// To a client.
+    Reply {
+        /// Whom.
+        client: Index,
+        /// Which call.
+        call: CallId,
+        /// What came of it.
+        result: Result<Reply, FsError>,
+    },
+    /// To a client.
+    Answer {
+        /// Whom.
+        client: Index,
+        /// Which call.
+        call: CallId,
+        /// What came of it.
+        result: Result<Answer, FsError>,
+    },
+    /// To a datanode: taken in.
+    Registered(Index, Epoch, Term),
+    /// To a datanode: its orders.
+    Orders(Index, Term, Outcome),
+    /// To a datanode: its incremental report has arrived.
+    Taken(Index, Term, Outcome),
+    /// To a datanode: its full report has arrived.
+    FullTaken(Index, Term, Outcome),
+}
+
+/// One thing that happens.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A message reaches the namenode.
+    ToNamenode(Request),
+    /// A message leaves the namenode's host and reaches its addressee.
+    FromNamenode(Response),
+    /// The namenode's log has synced what was handed to it.
+    Synced {
+        /// Of which life of the namenode.
+        life: u64,
+    },
+    /// The namenode looks at the clock.
+    Tick {
+        /// Of which life of the namenode.
+        life: u64,
+    },
+    /// A step of the checkpoint.
+    Checkpoint {
+        /// Of which life of the namenode.
+        life: u64,
+    },
+    /// The namenode starts again.
+    NamenodeStarts,
+    /// A datanode's heartbeat is due.
+    HeartbeatDue(Index),
+    /// A datanode sends what has changed, or again what was not answered.
+    ReportDue(Index),
+    /// A datanode carries out an order.
+    Order(Index, Term, DnCommand),
+    /// A datanode starts again.
+    DatanodeStarts(Index),
+    /// A client makes its next step, or repeats the call that was not answered.
+    ClientStep {
+        /// Which.
+        client: Index,
+        /// Steps of an earlier plan are void.
+        plan: u64,
+    },
+    /// Something breaks.
+    Fault,
+}
+
+struct Entry {
+    at_ms: u64,
+    number: u64,
+    event: Event,
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at_ms, self.number) == (other.at_ms, other.number)
+    }
+}
+
+impl Eq for Entry {}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at_ms, self.number).cmp(&(other.at_ms, other.number))
+    }
+}
+
+/// Events by time; those of one time in the order in which they were added.
+#[derive(Default)]
+pub struct Queue {
+    heap: BinaryHeap<Reverse<Entry>>,
+    number: u64,
+}
+
+impl Queue {
+    /// Adds an event.
+    pub fn add(&mut self, at_ms: u64, event: Event) {
+        self.number += 1;
+        self.heap.push(Reverse(Entry { at_ms, number: self.number, event }));
+    }
+
+    /// Takes the next event with its time.
+    pub fn next(&mut self) -> Option<(u64, Event)> {
+        self.heap.pop().map(|Reverse(entry)| (entry.at_ms, entry.event))
+    }
+}

@@ -1,0 +1,108 @@
+//! The end of a run: faults stop, and everything must become right.
+
+use crate::client::Task;
+use crate::event::Event;
+use crate::oracle::{Content, Known, begins_with, length};
+use crate::world::{DATANODES, World};
+use mammoth_protocol::BlockId;
+use mammoth_protocol::internal::ReplicaState;
+
+/// Simulated time that healing may take: dead nodes are noticed, leases expire, copies are made.
+const HEAL_MS: u64 = 400_000;
+/// How often to look whether all is well.
+const LOOK_MS: u64 = 2_000;
+
+impl World {
+    /// Stops the faults and lets time pass until all is well.
+    pub(crate) fn heal(&mut self) {
+        self.healing = true;
+        for index in 0..DATANODES {
+            if !self.datanodes[index].up {
+                self.later(1, Event::DatanodeStarts(index));
+            }
+        }
+        self.scrub_all();
+        if !self.namenode.is_up() {
+            self.later(1, Event::NamenodeStarts);
+        }
+        let deadline = self.now_ms + HEAL_MS;
+        let mut look = self.now_ms + LOOK_MS;
+        while self.violation.is_none() {
+            self.step();
+            if self.now_ms < look {
+                continue;
+            }
+            look = self.now_ms + LOOK_MS;
+            let Some(reason) = self.not_healed() else { break };
+            if self.now_ms > deadline {
+                return self.violation(format!("not healed after {} s: {reason}", HEAL_MS / 1000));
+            }
+        }
+        if self.violation.is_none() {
+            self.check_views();
+            self.check_bytes();
+        }
+    }
+
+    /// What is still to be done, if anything.
+    fn not_healed(&self) -> Option<String> {
+        if let Some(client) = self.clients.iter().find(|c| !matches!(c.task, Task::Idle) || c.pending.is_some()) {
+            return Some(format!("client {} is at {:?}, waits for {:?}", client.index, client.task, client.pending));
+        }
+        let (open, unsafe_reason) = self.namenode.unrest(self.now())?;
+        if let Some(reason) = unsafe_reason {
+            return Some(reason);
+        }
+        if open > 0 {
+            return Some(format!("{open} files are open"));
+        }
+        self.namenode.owned_blocks().into_iter().find_map(|(id, stamp, len, wanted)| {
+            let good = self.datanodes.iter().filter(|node| {
+                node.replicas.get(&id).is_some_and(|replica| {
+                    replica.stamp == stamp
+                        && replica.len() == len
+                        && !replica.corrupt
+                        && replica.state == ReplicaState::Finalized
+                })
+            });
+            let good = good.count();
+            (good != usize::from(wanted)).then(|| format!("block {id} has {good} good replicas and wants {wanted}"))
+        })
+    }
+
+    /// The bytes of every file are those that clients were told are there, on every replica.
+    fn check_bytes(&mut self) {
+        let mut wrong = Vec::new();
+        for client in &self.clients {
+            for (path, known) in &client.view.known {
+                let Known::File(content, _) = known else { continue };
+                let (blocks, closed) = match content {
+                    Content::Closed(blocks) => (blocks, true),
+                    Content::Open(blocks) => (blocks, false),
+                };
+                for (id, history) in blocks {
+                    wrong.extend(self.wrong_replicas(*id, history, closed).map(|what| format!("{path}: {what}")));
+                }
+            }
+        }
+        if let Some(what) = wrong.first() {
+            self.violation(what.clone());
+        }
+    }
+
+    fn wrong_replicas<'a>(
+        &'a self,
+        id: BlockId,
+        history: &'a crate::datanode::History,
+        closed: bool,
+    ) -> impl Iterator<Item = String> + 'a {
+        self.datanodes.iter().filter_map(move |node| {
+            // A stale replica may wait for its deletion; nobody is sent to it.
+            let stamp = self.namenode.owner_of(id).map(|(stamp, ..)| stamp);
+            let replica = node.replicas.get(&id).filter(|replica| Some(replica.stamp) == stamp)?;
+            let right = if closed { replica.history == *history } else { begins_with(&replica.history, history) };
+            let lost = length(&replica.history) < length(history);
+            (!right || lost).then(|| format!("block {id} on dn{}: {:?} instead of {history:?}", node.index, replica))
+        })
+    }
+}

@@ -1,6 +1,8 @@
 //! A client that is not ours (`hdfs-native`) against this crate's RPC server and data streams: our two ends agreeing with
 //! each other proves little. Behind them stand a namenode and a datanode of a few lines, which keep one file in memory.
 
+#![allow(clippy::unwrap_used)]
+
 use hdfs_native::{ClientBuilder, HdfsError, WriteOptions};
 use mammoth_net::data::{DataStream, SocketOptions};
 use mammoth_net::rpc::server::{RpcCall, RpcFuture, RpcHandler, RpcResult, ServerLimits, reply, serve};
@@ -27,11 +29,15 @@ struct Namenode {
 }
 
 impl Namenode {
+    fn len(&self) -> u64 {
+        self.stored.lock().unwrap().len() as u64
+    }
+
     fn status(&self, name: &str) -> hdfs::HdfsFileStatusProto {
         hdfs::HdfsFileStatusProto {
             file_type: hdfs::hdfs_file_status_proto::FileType::IsFile as i32,
             path: name.as_bytes().to_vec(),
-            length: self.stored.lock().unwrap().len() as u64,
+            length: self.len(),
             permission: hdfs::FsPermissionProto { perm: 0o644 },
             owner: "alice".into(),
             group: "supergroup".into(),
@@ -43,7 +49,6 @@ impl Namenode {
     }
 
     fn located(&self) -> hdfs::LocatedBlockProto {
-        let len = self.stored.lock().unwrap().len() as u64;
         let id = hdfs::DatanodeIdProto {
             ip_addr: self.datanode.ip().to_string(),
             host_name: "localhost".into(),
@@ -52,7 +57,7 @@ impl Namenode {
             ..Default::default()
         };
         hdfs::LocatedBlockProto {
-            b: hadoop::extended_block(POOL, Block { len, ..BLOCK }),
+            b: hadoop::extended_block(POOL, Block { len: self.len(), ..BLOCK }),
             locs: vec![hdfs::DatanodeInfoProto { id, ..Default::default() }],
             block_token: hadoop::empty_token(),
             storage_types: vec![hdfs::StorageTypeProto::Disk as i32],
@@ -82,7 +87,7 @@ impl Namenode {
             "complete" => {
                 let request: hdfs::CompleteRequestProto = call.request()?;
                 let last = hadoop::block_of(&request.last.expect("a block was written"));
-                let result = last == Block { len: self.stored.lock().unwrap().len() as u64, ..BLOCK };
+                let result = last == Block { len: self.len(), ..BLOCK };
                 reply(&hdfs::CompleteResponseProto { result })
             }
             "getFileInfo" => {
@@ -101,7 +106,7 @@ impl Namenode {
                     return Err(FsError::new(ErrorCode::FileNotFound, format!("no file {}", request.src)).into());
                 }
                 let locations = hdfs::LocatedBlocksProto {
-                    file_length: self.stored.lock().unwrap().len() as u64,
+                    file_length: self.len(),
                     blocks: vec![self.located()],
                     is_last_block_complete: true,
                     ..Default::default()
@@ -194,7 +199,7 @@ fn datanode(stored: Stored) -> SocketAddr {
 #[test]
 fn a_file_written_listed_and_read_back_by_hdfs_native() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(async {
+    let session = async {
         let stored = Stored::default();
         let datanode = datanode(Arc::clone(&stored));
         let namenode = Arc::new(Namenode { stored: Arc::clone(&stored), datanode, user: Mutex::default() });
@@ -229,5 +234,7 @@ fn a_file_written_listed_and_read_back_by_hdfs_native() {
 
         shutdown.trigger();
         serving.await.unwrap();
-    });
+    };
+    let minute = std::time::Duration::from_secs(60);
+    runtime.block_on(async { tokio::time::timeout(minute, session).await }).expect("done within a minute");
 }

@@ -49,7 +49,7 @@ impl DfsPath {
         let Some(rest) = text.strip_prefix('/') else {
             return Err(BadPath::Relative(text.to_owned()));
         };
-        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        let rest = rest.strip_suffix('/').filter(|kept| !kept.is_empty()).unwrap_or(rest);
         if text.len() > 4 * PATH_CHARS_MAX || text.chars().count() > PATH_CHARS_MAX {
             return Err(BadPath::TooLong);
         }
@@ -110,7 +110,7 @@ impl DfsPath {
     /// # Errors
     /// A name that is not one valid part, or a result over the limits.
     pub fn join(&self, name: &str) -> Result<Self, BadPath> {
-        if name.contains('/') {
+        if name.is_empty() || name.contains('/') {
             return Err(BadPath::Part { path: format!("{self}/{name}"), part: name.to_owned() });
         }
         if self.is_root() { Self::parse(&format!("/{name}")) } else { Self::parse(&format!("{}/{name}", self.0)) }

@@ -109,6 +109,12 @@ impl Namenode {
         self.live.is_some()
     }
 
+    /// It runs, and everything that it has decided is durable.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.live.as_ref().is_some_and(|live| live.group.is_idle())
+    }
+
     /// Highest durable sequence.
     #[must_use]
     pub fn durable_seq(&self) -> Seq {

@@ -2,14 +2,30 @@
 
 use mammoth_simulator::coverage::Coverage;
 use mammoth_simulator::{Bug, run};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Events with faults in each run.
 const EVENTS: u64 = 2_000;
 /// Seeds of an ordinary test run.
 const SEEDS: u64 = 200;
 
+/// Runs at a time.
+const THREADS: usize = 2;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// More seeds on request: a soak.
 fn seeds() -> u64 {
-    std::env::var("MAMMOTH_SIM_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SEEDS)
+    number("MAMMOTH_SIM_SEEDS").unwrap_or(SEEDS)
+}
+
+fn first_seed() -> u64 {
+    number("MAMMOTH_SIM_FIRST").unwrap_or(0)
 }
 
 #[test]
@@ -20,19 +36,44 @@ fn a_seed_gives_the_same_trace_twice() {
     assert_ne!(run(1, EVENTS, None).trace, run(2, EVENTS, None).trace);
 }
 
+/// Runs seeds on as many threads as there are cores to speak of; each thread takes the next seed that is left. Answers what
+/// was exercised and what went wrong, by seed. Stops early after a handful of violations.
+fn run_all(seeds: Range<u64>, bug: Option<Bug>, enough: usize) -> (Coverage, BTreeMap<u64, String>) {
+    let next = AtomicU64::new(seeds.start);
+    let found = Mutex::new((Coverage::default(), BTreeMap::new()));
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end || found.lock().unwrap().1.len() >= enough {
+                return;
+            }
+            let verdict = std::panic::catch_unwind(|| run(seed, EVENTS, bug));
+            let mut found = found.lock().unwrap();
+            match verdict {
+                Ok(verdict) => {
+                    found.0.add(&verdict.coverage);
+                    found.1.extend(verdict.violation.map(|violation| (seed, violation)));
+                }
+                Err(_) => drop(found.1.insert(seed, "a panic".to_owned())),
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(work);
+        }
+    });
+    found.into_inner().unwrap()
+}
+
 #[test]
 fn every_seed_keeps_every_promise() {
-    let mut coverage = Coverage::default();
-    for seed in 0..seeds() {
-        let verdict = run(seed, EVENTS, None);
-        coverage.add(&verdict.coverage);
-        if let Some(violation) = verdict.violation {
-            panic!("seed {seed}: {violation}\nagain: MAMMOTH_SIM_SEED={seed} cargo test -p mammoth-simulator one_seed");
-        }
-    }
+    let (coverage, violations) = run_all(first_seed()..first_seed() + seeds(), None, 10);
     for (name, count) in coverage.iter() {
         println!("{count:>8}  {name}");
     }
+    let list: String = violations.iter().map(|(seed, what)| format!("\nseed {seed}: {what}")).collect();
+    assert!(list.is_empty(), "{list}\nagain: MAMMOTH_SIM_SEED=… cargo test -p mammoth-simulator one_seed");
     for name in MUST_HAPPEN {
         assert!(coverage.count(name) > 0, "in {} seeds there was never: {name}", seeds());
     }
@@ -81,18 +122,22 @@ const MUST_HAPPEN: &[&str] = &[
 fn every_planted_mistake_is_noticed() {
     let mut unnoticed = Vec::new();
     for bug in Bug::ALL {
-        match (0..SEEDS).find(|seed| run(*seed, EVENTS, Some(bug)).violation.is_some()) {
-            Some(seed) => println!("{bug:?}: noticed with seed {seed}"),
+        let (_, violations) = run_all(0..SEEDS, Some(bug), 1);
+        match violations.first_key_value() {
+            Some((seed, what)) => println!("{bug:?}: noticed with seed {seed}: {what}"),
             None => unnoticed.push(bug),
         }
     }
     assert!(unnoticed.is_empty(), "not noticed in {SEEDS} seeds: {unnoticed:?}");
 }
 
-/// Runs the seed in `MAMMOTH_SIM_SEED`; with `MAMMOTH_SIM_TRACE=1` it prints every event.
+/// Runs the seed in `MAMMOTH_SIM_SEED`, with the mistake in `MAMMOTH_SIM_BUG` if there is one; with `MAMMOTH_SIM_TRACE=1` it
+/// prints every event.
 #[test]
 fn one_seed() {
-    let Some(seed) = std::env::var("MAMMOTH_SIM_SEED").ok().and_then(|text| text.parse().ok()) else { return };
-    let verdict = run(seed, EVENTS, None);
+    let Some(seed) = number("MAMMOTH_SIM_SEED") else { return };
+    let bug = std::env::var("MAMMOTH_SIM_BUG").ok();
+    let bug = bug.and_then(|name| Bug::ALL.into_iter().find(|bug| format!("{bug:?}") == name));
+    let verdict = run(seed, EVENTS, bug);
     assert_eq!(verdict.violation, None, "seed {seed}");
 }

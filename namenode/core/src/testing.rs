@@ -63,9 +63,9 @@ impl Node {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Disk {
     /// Records after `applied`.
-    log: VecDeque<(Seq, Vec<u8>)>,
-    rows: BTreeMap<Vec<u8>, Vec<u8>>,
-    applied: Seq,
+    pub(crate) log: VecDeque<(Seq, Vec<u8>)>,
+    pub(crate) rows: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub(crate) applied: Seq,
     /// A checkpoint under way: its watermark and the rows still to be written.
     pass: Option<(Seq, VecDeque<Vec<u8>>)>,
 }
@@ -188,7 +188,8 @@ impl World {
     }
 
     pub(crate) fn tick(&mut self) -> Outcome {
-        let outcome = self.state.tick(self.now, self.next_entropy());
+        let entropy = self.next_entropy();
+        let outcome = self.state.tick(self.now, entropy);
         check(&self.state).unwrap();
         for command in &outcome.commands {
             self.act(&root(), command.clone()).unwrap();

@@ -1,12 +1,11 @@
 //! What a client makes of an answer.
 
 use super::{Phase, Task, Writing};
-use crate::client::choose::path;
 use crate::datanode::cut;
 use crate::event::{Index, Request};
 use crate::oracle::{Change, Content, Known, begins_with};
 use crate::world::World;
-use mammoth_namenode_core::api::{Answer, FileBlocks, LocatedBlock, Query, Reply};
+use mammoth_namenode_core::api::{Answer, FileBlocks, LocatedBlock, Reply};
 use mammoth_protocol::{CallId, ErrorCode, FsError};
 
 impl World {
@@ -209,17 +208,15 @@ impl World {
         }
     }
 
-    /// After a crash in a call: ask whether its change is there.
+    /// After a crash in a call: find out whether its change is there.
     pub(crate) fn settle_doubt(&mut self, index: Index) {
-        if !self.namenode.is_up() {
-            // Nobody can be asked yet.
-            return self.client_goes_on(index, 2_000);
+        if !self.namenode.is_settled() {
+            // Nobody can be asked yet, or what is seen now may be undone by a crash.
+            return self.client_goes_on(index, 200);
         }
         if let Some(change) = self.clients[index].doubt.take() {
             self.adopt_actual(index, &change);
         }
-        let folder = self.clients[index].folder();
-        self.clients[index].task = Task::Read(folder.clone());
-        self.ask(index, Query::FileInfo { path: path(&folder) });
+        self.client_idle(index);
     }
 }

@@ -50,10 +50,15 @@ pub(crate) fn check_lease<'a>(state: &'a State, file: &OpenFile, client: &str) -
     let inode = state.rows.inode(file.id).filter(|inode| !inode.is_dir());
     let inode = inode.ok_or_else(|| expired("INode is not a regular file"))?;
     let lease = inode.lease().ok_or_else(|| expired("File is not open for writing"))?;
-    if *lease.client == *client {
+    if holds(lease, client) {
         return Ok(lease);
     }
     Err(expired(&format!("Client (={client}) is not the lease owner (={}", lease.client)))
+}
+
+/// Whether the lease is this client's. No client can have the namenode's own, whatever name it gives itself.
+pub(super) fn holds(lease: &Lease, client: &str) -> bool {
+    *lease.client == *client && client != NAMENODE_HOLDER
 }
 
 /// Both: the file of a writer's call, which the client may write.

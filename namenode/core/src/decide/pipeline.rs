@@ -1,7 +1,7 @@
 //! Calls of a writer in mid-block: a block given back, a pipeline rebuilt, a length made durable.
 
 use super::draft::Draft;
-use super::lease::leased_file;
+use super::lease::{holds, leased_file};
 use crate::api::{LocatedBlock, Reply};
 use crate::derived::owner_of;
 use crate::errors::io;
@@ -99,7 +99,7 @@ fn writer_of(draft: &Draft<'_>, block: Block, client: &str) -> Result<(InodeId, 
     if building.recovery.is_some() {
         return Err(io(format!("Unexpected BlockUCState: {block} is UNDER_RECOVERY but not UNDER_CONSTRUCTION")));
     }
-    if *lease.client != *client {
+    if !holds(lease, client) {
         let message = format!("Lease mismatch: {block} is accessed by a non lease holder {client}");
         return Err(FsError::new(ErrorCode::LeaseExpired, message));
     }

@@ -136,7 +136,8 @@ pub(super) fn continue_recovery(draft: &mut Draft<'_>, id: InodeId) -> Result<Re
         return Ok(Reply::Unit);
     }
     match (judge(state, id, false), state.rows.last_block(id)) {
-        (Verdict::Recover, Some((index, _, _))) => {
+        // An attempt that nobody led yet keeps its stamp: the next tick looks for a leader again.
+        (Verdict::Recover, Some((index, _, _))) if !state.leaderless.contains(&id) => {
             let stamp = draft.next_stamp();
             draft.push(Edit::BlockRecovering { file: id, index, stamp });
         }

@@ -8,7 +8,6 @@ mod listing;
 mod locations;
 mod status;
 mod summary;
-
 #[cfg(test)]
 mod tests;
 

@@ -14,18 +14,23 @@ impl Rows {
         if key == RowKey::Meta {
             return;
         }
-        if self.gate.is_some() {
-            let row_seq = self.row_seq(key);
-            let missing = row_seq.is_none() && !creates(edit);
-            let gate = self.gate.as_mut().expect("checked above");
-            if missing || !gate.lets_in(key, row_seq, seq) {
-                return;
-            }
+        if !self.is_due(seq, key, edit) {
+            return;
         }
         match self.change(seq, edit) {
             Ok(()) => self.touch(key),
             Err(what) => self.mismatch(seq, key, what),
         }
+    }
+
+    /// Live, every edit is due. While loading, not one that its row has already, nor one of a row that a later edit removed.
+    fn is_due(&mut self, seq: Seq, key: RowKey, edit: &Edit) -> bool {
+        if !self.is_loading() {
+            return true;
+        }
+        let row_seq = self.row_seq(key);
+        let exists = row_seq.is_some() || creates(edit);
+        exists && self.gate.as_mut().is_none_or(|gate| gate.lets_in(key, row_seq, seq))
     }
 
     fn raise_counters(&mut self, edit: &Edit) {

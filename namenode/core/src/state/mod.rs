@@ -2,6 +2,9 @@
 
 mod journaled;
 
+#[cfg(test)]
+mod tests;
+
 use crate::api::CoreConfig;
 use crate::blocks::BlockMap;
 use crate::derived::{Leases, Tree};

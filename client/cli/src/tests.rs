@@ -1,0 +1,6 @@
+//! Whole command lines.
+
+mod copies;
+mod lines;
+mod listings;
+mod names;

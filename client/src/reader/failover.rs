@@ -1,0 +1,210 @@
+//! Reading on when replicas fail.
+
+use super::locations::{self, Locations};
+use super::stream::{BlockStream, Failure};
+use crate::client::ClientShared;
+use crate::error::ClientError;
+use crate::types::{DatanodeInfo, LocatedBlock};
+use mammoth_protocol::DfsPath;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Failed attempts that an error tells about, the last ones.
+const TRIED_MAX: usize = 10;
+
+/// A file to read from; many cursors may walk it at once.
+#[derive(Debug)]
+pub(super) struct Source {
+    shared: Arc<ClientShared>,
+    path: DfsPath,
+    len: u64,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    locations: Locations,
+    /// Datanodes that failed this reader, until every one of a block has.
+    dead: BTreeSet<String>,
+}
+
+/// A position in the file, and the connection that is there already.
+pub(super) struct Cursor {
+    position: u64,
+    /// Where reading will end: as much is asked of a datanode.
+    end: u64,
+    stream: Option<Open>,
+    /// What failed since the last byte was read.
+    tried: Vec<String>,
+    refetches: u32,
+}
+
+struct Open {
+    stream: BlockStream,
+    block: LocatedBlock,
+}
+
+impl Cursor {
+    /// Reads from `position`, probably up to `end`.
+    pub(super) fn new(position: u64, end: u64) -> Self {
+        Self { position, end, stream: None, tried: Vec::new(), refetches: 0 }
+    }
+
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
+    pub(super) fn seek(&mut self, position: u64) {
+        if position != self.position {
+            self.position = position;
+            self.stream = None;
+            self.progress();
+        }
+    }
+
+    fn progress(&mut self) {
+        self.tried.clear();
+        self.refetches = 0;
+    }
+}
+
+impl std::fmt::Debug for Cursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cursor").field("position", &self.position).finish_non_exhaustive()
+    }
+}
+
+impl Source {
+    pub(super) fn open(shared: Arc<ClientShared>, path: &DfsPath) -> Result<Self, ClientError> {
+        let locations = Locations::open(&shared, path)?;
+        let len = locations.len();
+        let known = Mutex::new(Known { locations, dead: BTreeSet::new() });
+        Ok(Self { shared, path: path.clone(), len, known })
+    }
+
+    pub(super) fn path(&self) -> &DfsPath {
+        &self.path
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads at the cursor, one byte at least unless the file or the buffer ends.
+    pub(super) fn read(&self, cursor: &mut Cursor, out: &mut [u8]) -> Result<usize, ClientError> {
+        if out.is_empty() || cursor.position >= self.len {
+            return Ok(0);
+        }
+        loop {
+            let mut open = match cursor.stream.take() {
+                Some(open) => open,
+                None => self.open_stream(cursor)?,
+            };
+            match open.stream.read(out) {
+                Ok(read) => {
+                    cursor.position += read as u64;
+                    cursor.progress();
+                    if open.stream.is_done() {
+                        open.stream.finish();
+                    } else {
+                        cursor.stream = Some(open);
+                    }
+                    return Ok(read);
+                }
+                Err(failure) => self.node_failed(cursor, &open.block, &open.stream.node, &failure),
+            }
+        }
+    }
+
+    /// Connects to the nearest replica that has not failed.
+    fn open_stream(&self, cursor: &mut Cursor) -> Result<Open, ClientError> {
+        loop {
+            let block = self.block_at(cursor.position)?;
+            let Some(node) = self.choose(&block) else {
+                self.refetch(cursor, &block)?;
+                continue;
+            };
+            let from = cursor.position - block.offset;
+            // A cursor that was moved beyond its end reads to the end of the file.
+            let end = if cursor.end > cursor.position { cursor.end.min(self.len) } else { self.len };
+            let to = (end - block.offset).min(block.block.len);
+            match BlockStream::open(&self.shared, &block, &node, from, to) {
+                Ok(stream) => return Ok(Open { stream, block }),
+                Err(failure) => self.node_failed(cursor, &block, &node, &failure),
+            }
+        }
+    }
+
+    fn block_at(&self, position: u64) -> Result<LocatedBlock, ClientError> {
+        if let Some(block) = self.known().locations.block_at(position) {
+            return Ok(block.clone());
+        }
+        let found = locations::fetch(&self.shared, &self.path, position)?;
+        let mut known = self.known();
+        known.locations.take_in(found);
+        known.locations.block_at(position).cloned().ok_or_else(|| ClientError::Read {
+            path: self.path.to_string(),
+            block: "unknown".to_owned(),
+            offset: position,
+            tried: "the namenode knows no block there; the file has changed since it was opened".to_owned(),
+        })
+    }
+
+    fn choose(&self, block: &LocatedBlock) -> Option<DatanodeInfo> {
+        let known = self.known();
+        block.nodes.iter().find(|node| !known.dead.contains(&node.uuid)).cloned()
+    }
+
+    /// Every replica has failed: asks the namenode for others, unless that was done often enough.
+    fn refetch(&self, cursor: &mut Cursor, block: &LocatedBlock) -> Result<(), ClientError> {
+        cursor.refetches += 1;
+        if cursor.refetches > self.shared.config.block_acquire_failures {
+            let tried =
+                if cursor.tried.is_empty() { "no live datanode has it".to_owned() } else { cursor.tried.join("; ") };
+            return Err(ClientError::Read {
+                path: self.path.to_string(),
+                block: block.block.to_string(),
+                offset: cursor.position,
+                tried,
+            });
+        }
+        std::thread::sleep(locations::pause_before(cursor.refetches));
+        let found = locations::fetch(&self.shared, &self.path, cursor.position)?;
+        let mut known = self.known();
+        known.locations.take_in(found);
+        known.dead.clear();
+        Ok(())
+    }
+
+    fn node_failed(&self, cursor: &mut Cursor, block: &LocatedBlock, node: &DatanodeInfo, failure: &Failure) {
+        let text = failure.text();
+        tracing::debug!(path = %self.path, block = %block.block, datanode = %node, "replica passed over: {text}");
+        if cursor.tried.len() >= TRIED_MAX {
+            cursor.tried.remove(0);
+        }
+        cursor.tried.push(format!("datanode {node}: {text}"));
+        self.known().dead.insert(node.uuid.clone());
+        if matches!(failure, Failure::Corrupt(_)) {
+            self.report(block, node);
+        }
+    }
+
+    /// Tells the namenode of a corrupt replica. Best effort: the next reader will find it as well.
+    fn report(&self, block: &LocatedBlock, node: &DatanodeInfo) {
+        let at = block.nodes.iter().position(|other| other.uuid == node.uuid);
+        let pick = |list: &[String]| at.and_then(|at| list.get(at)).cloned().into_iter().collect();
+        let bad = LocatedBlock {
+            nodes: vec![node.clone()],
+            storage_ids: pick(&block.storage_ids),
+            storage_types: at.and_then(|at| block.storage_types.get(at)).copied().into_iter().collect(),
+            ..block.clone()
+        };
+        if let Err(error) = self.shared.report_bad_blocks(&[bad]) {
+            tracing::warn!(path = %self.path, block = %block.block, datanode = %node, %error, "corrupt replica not reported");
+        }
+    }
+}

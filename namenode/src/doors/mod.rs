@@ -1,0 +1,5 @@
+//! The doors: they translate, and hold no rule of the file system.
+
+pub mod internal;
+pub mod pages;
+pub mod rpc;

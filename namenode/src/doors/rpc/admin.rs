@@ -1,0 +1,202 @@
+//! ClientProtocol: defaults, figures, policies, safe mode, high availability.
+
+use super::call::{Call, Served};
+use super::convert;
+use mammoth_namenode_core::api::{Answer, DatanodeKind, FsStats, Health, Query, Report, SafeMode, SafeModeAction};
+use mammoth_protocol::hadoop::common::HaServiceStateProto;
+use mammoth_protocol::hadoop::hdfs::{
+    BlockStoragePolicyProto, ChecksumTypeProto, DatanodeReportTypeProto, FsServerDefaultsProto,
+    GetDataEncryptionKeyRequestProto, GetDataEncryptionKeyResponseProto, GetDatanodeReportRequestProto,
+    GetDatanodeReportResponseProto, GetErasureCodingPoliciesRequestProto, GetErasureCodingPoliciesResponseProto,
+    GetErasureCodingPolicyRequestProto, GetErasureCodingPolicyResponseProto, GetFsEcBlockGroupStatsRequestProto,
+    GetFsEcBlockGroupStatsResponseProto, GetFsReplicatedBlockStatsRequestProto, GetFsReplicatedBlockStatsResponseProto,
+    GetFsStatsResponseProto, GetFsStatusRequestProto, GetServerDefaultsRequestProto, GetServerDefaultsResponseProto,
+    GetStoragePoliciesRequestProto, GetStoragePoliciesResponseProto, GetStoragePolicyRequestProto,
+    GetStoragePolicyResponseProto, HaServiceStateRequestProto, HaServiceStateResponseProto, MsyncRequestProto,
+    MsyncResponseProto, SafeModeActionProto, SetSafeModeRequestProto, SetSafeModeResponseProto, StorageTypeProto,
+    StorageTypesProto,
+};
+use mammoth_protocol::limits::BYTES_PER_CHECKSUM;
+use mammoth_protocol::{ErrorCode, FsError};
+use std::future::ready;
+
+/// The one storage policy: all replicas on disks.
+const HOT: (u32, &str) = (7, "HOT");
+
+/// Serves the method, if it is one of this family.
+pub(super) async fn serve(call: &Call<'_>) -> Option<Served> {
+    let served = match call.method {
+        "getServerDefaults" => call.serve(|_: GetServerDefaultsRequestProto| ready(Ok(server_defaults(call)))).await,
+        "getFsStats" => call.serve(|q| get_fs_stats(call, q)).await,
+        "getFsReplicatedBlockStats" => call.serve(|q| get_block_stats(call, q)).await,
+        "getFsECBlockGroupStats" => {
+            let none = GetFsEcBlockGroupStatsResponseProto::default();
+            call.serve(|_: GetFsEcBlockGroupStatsRequestProto| ready(Ok(none))).await
+        }
+        "getDatanodeReport" => call.serve(|q| get_datanode_report(call, q)).await,
+        "setSafeMode" => call.serve(|q| set_safe_mode(call, q)).await,
+        "getStoragePolicy" => call.serve(|q| get_storage_policy(call, q)).await,
+        "getStoragePolicies" => {
+            let all = GetStoragePoliciesResponseProto { policies: vec![hot()] };
+            call.serve(|_: GetStoragePoliciesRequestProto| ready(Ok(all))).await
+        }
+        "getDataEncryptionKey" => {
+            let none = GetDataEncryptionKeyResponseProto { data_encryption_key: None };
+            call.serve(|_: GetDataEncryptionKeyRequestProto| ready(Ok(none))).await
+        }
+        "getErasureCodingPolicies" => {
+            let none = GetErasureCodingPoliciesResponseProto::default();
+            call.serve(|_: GetErasureCodingPoliciesRequestProto| ready(Ok(none))).await
+        }
+        "getErasureCodingPolicy" => call.serve(|q| get_ec_policy(call, q)).await,
+        "msync" => call.serve(|_: MsyncRequestProto| ready(Ok(MsyncResponseProto {}))).await,
+        "getHAServiceState" => {
+            let active = HaServiceStateResponseProto { state: HaServiceStateProto::Active as i32 };
+            call.serve(|_: HaServiceStateRequestProto| ready(Ok(active))).await
+        }
+        _ => return None,
+    };
+    Some(served)
+}
+
+fn server_defaults(call: &Call<'_>) -> GetServerDefaultsResponseProto {
+    let defaults = call.defaults();
+    GetServerDefaultsResponseProto {
+        server_defaults: FsServerDefaultsProto {
+            block_size: defaults.block_size,
+            bytes_per_checksum: u32::try_from(BYTES_PER_CHECKSUM).unwrap_or(512),
+            write_packet_size: defaults.write_packet_size,
+            replication: u32::from(defaults.replication),
+            file_buffer_size: defaults.file_buffer_size,
+            encrypt_data_transfer: Some(false),
+            trash_interval: Some(defaults.trash_interval_min),
+            checksum_type: Some(ChecksumTypeProto::ChecksumCrc32c as i32),
+            // An empty text says "no key server"; an absent field sends clients looking for one.
+            key_provider_uri: Some(String::new()),
+            policy_id: Some(HOT.0),
+            snapshot_trash_root_enabled: Some(false),
+        },
+    }
+}
+
+async fn stats(call: &Call<'_>) -> Result<FsStats, FsError> {
+    match call.ask(Query::FsStats).await? {
+        Answer::Stats(stats) => Ok(stats),
+        other => Err(call.odd(&other)),
+    }
+}
+
+async fn get_fs_stats(call: &Call<'_>, _: GetFsStatusRequestProto) -> Result<GetFsStatsResponseProto, FsError> {
+    let stats = stats(call).await?;
+    Ok(GetFsStatsResponseProto {
+        capacity: stats.capacity,
+        used: stats.used,
+        remaining: stats.remaining,
+        under_replicated: stats.under_replicated,
+        corrupt_blocks: stats.corrupt_blocks,
+        missing_blocks: stats.missing_blocks,
+        missing_repl_one_blocks: Some(stats.missing_repl_one),
+        blocks_in_future: Some(0),
+        pending_deletion_blocks: Some(stats.pending_deletion),
+    })
+}
+
+async fn get_block_stats(
+    call: &Call<'_>,
+    _: GetFsReplicatedBlockStatsRequestProto,
+) -> Result<GetFsReplicatedBlockStatsResponseProto, FsError> {
+    let stats = stats(call).await?;
+    Ok(GetFsReplicatedBlockStatsResponseProto {
+        low_redundancy: stats.under_replicated,
+        corrupt_blocks: stats.corrupt_blocks,
+        missing_blocks: stats.missing_blocks,
+        missing_repl_one_blocks: stats.missing_repl_one,
+        blocks_in_future: 0,
+        pending_deletion_blocks: stats.pending_deletion,
+        highest_prio_low_redundancy_blocks: None,
+    })
+}
+
+async fn get_datanode_report(
+    call: &Call<'_>,
+    q: GetDatanodeReportRequestProto,
+) -> Result<GetDatanodeReportResponseProto, FsError> {
+    let kind = match q.r#type() {
+        DatanodeReportTypeProto::All => DatanodeKind::All,
+        DatanodeReportTypeProto::Live => DatanodeKind::Live,
+        DatanodeReportTypeProto::Dead => DatanodeKind::Dead,
+        // No datanode is ever in these states.
+        DatanodeReportTypeProto::Decommissioning
+        | DatanodeReportTypeProto::EnteringMaintenance
+        | DatanodeReportTypeProto::InMaintenance => return Ok(GetDatanodeReportResponseProto::default()),
+    };
+    match call.ask(Query::Datanodes { kind }).await? {
+        Answer::Datanodes(nodes) => {
+            let now = call.now_monotonic_ms();
+            Ok(GetDatanodeReportResponseProto {
+                di: nodes.iter().map(|node| convert::datanode_info(node, now)).collect(),
+            })
+        }
+        other => Err(call.odd(&other)),
+    }
+}
+
+async fn health(call: &Call<'_>) -> Result<Health, FsError> {
+    match call.ask(Query::Health).await? {
+        Answer::Health(health) => Ok(*health),
+        other => Err(call.odd(&other)),
+    }
+}
+
+async fn set_safe_mode(call: &Call<'_>, q: SetSafeModeRequestProto) -> Result<SetSafeModeResponseProto, FsError> {
+    let action = match q.action() {
+        SafeModeActionProto::SafemodeGet => None,
+        SafeModeActionProto::SafemodeEnter => Some(SafeModeAction::Enter),
+        SafeModeActionProto::SafemodeLeave => Some(SafeModeAction::Leave),
+        SafeModeActionProto::SafemodeForceExit => Some(SafeModeAction::ForceExit),
+    };
+    if let Some(action) = action {
+        call.require_superuser()?;
+        call.tell(Report::SafeMode(action)).await?;
+    }
+    Ok(SetSafeModeResponseProto { result: health(call).await?.safe_mode != SafeMode::Off })
+}
+
+/// Refuses a path that does not exist.
+async fn require_existing(call: &Call<'_>, text: &str) -> Result<(), FsError> {
+    let path = convert::path(text)?;
+    match call.ask(Query::FileInfo { path: path.clone() }).await? {
+        Answer::FileInfo(Some(_)) => Ok(()),
+        Answer::FileInfo(None) => Err(FsError::new(ErrorCode::FileNotFound, format!("File does not exist: {path}"))),
+        other => Err(call.odd(&other)),
+    }
+}
+
+fn hot() -> BlockStoragePolicyProto {
+    let types = |list: &[StorageTypeProto]| StorageTypesProto {
+        storage_types: list.iter().map(|storage_type| *storage_type as i32).collect(),
+    };
+    BlockStoragePolicyProto {
+        policy_id: HOT.0,
+        name: HOT.1.to_owned(),
+        creation_policy: types(&[StorageTypeProto::Disk]),
+        creation_fallback_policy: Some(types(&[])),
+        replication_fallback_policy: Some(types(&[StorageTypeProto::Archive])),
+    }
+}
+
+async fn get_storage_policy(
+    call: &Call<'_>,
+    q: GetStoragePolicyRequestProto,
+) -> Result<GetStoragePolicyResponseProto, FsError> {
+    require_existing(call, &q.path).await?;
+    Ok(GetStoragePolicyResponseProto { storage_policy: hot() })
+}
+
+async fn get_ec_policy(
+    call: &Call<'_>,
+    q: GetErasureCodingPolicyRequestProto,
+) -> Result<GetErasureCodingPolicyResponseProto, FsError> {
+    require_existing(call, &q.src).await?;
+    Ok(GetErasureCodingPolicyResponseProto { ec_policy: None })
+}

@@ -1,0 +1,97 @@
+//! Methods of ClientProtocol that exist but are not offered: a clear word is kinder than "no such method", which clients take
+//! for an old server.
+
+use mammoth_protocol::{ErrorCode, FsError};
+
+/// What each group of methods is about.
+const ABSENT: [(&str, &[&str]); 13] = [
+    ("concat", &["concat"]),
+    ("truncate", &["truncate"]),
+    ("quotas", &["setQuota"]),
+    (
+        "access control lists",
+        &["getAclStatus", "setAcl", "modifyAclEntries", "removeAclEntries", "removeDefaultAcl", "removeAcl"],
+    ),
+    ("extended attributes", &["setXAttr", "getXAttrs", "listXAttrs", "removeXAttr"]),
+    (
+        "snapshots",
+        &[
+            "createSnapshot",
+            "renameSnapshot",
+            "deleteSnapshot",
+            "allowSnapshot",
+            "disallowSnapshot",
+            "getSnapshottableDirListing",
+            "getSnapshotListing",
+            "getSnapshotDiffReport",
+            "getSnapshotDiffReportListing",
+        ],
+    ),
+    ("storage policies other than HOT", &["setStoragePolicy", "unsetStoragePolicy", "satisfyStoragePolicy"]),
+    (
+        "erasure coding",
+        &[
+            "setErasureCodingPolicy",
+            "unsetErasureCodingPolicy",
+            "addErasureCodingPolicies",
+            "removeErasureCodingPolicy",
+            "enableErasureCodingPolicy",
+            "disableErasureCodingPolicy",
+            "getErasureCodingCodecs",
+            "getECTopologyResultForPolicies",
+        ],
+    ),
+    ("symbolic links", &["createSymlink", "getLinkTarget"]),
+    ("delegation tokens", &["getDelegationToken", "renewDelegationToken", "cancelDelegationToken"]),
+    (
+        "encryption zones",
+        &[
+            "createEncryptionZone",
+            "getEZForPath",
+            "listEncryptionZones",
+            "reencryptEncryptionZone",
+            "listReencryptionStatus",
+        ],
+    ),
+    (
+        "centralised caching",
+        &[
+            "addCacheDirective",
+            "modifyCacheDirective",
+            "removeCacheDirective",
+            "listCacheDirectives",
+            "addCachePool",
+            "modifyCachePool",
+            "removeCachePool",
+            "listCachePools",
+        ],
+    ),
+    (
+        "this administration call",
+        &[
+            "listOpenFiles",
+            "saveNamespace",
+            "rollEdits",
+            "restoreFailedStorage",
+            "refreshNodes",
+            "finalizeUpgrade",
+            "upgradeStatus",
+            "rollingUpgrade",
+            "metaSave",
+            "setBalancerBandwidth",
+            "getDatanodeStorageReport",
+            "getSlowDatanodeReport",
+            "getEditsFromTxid",
+            "getCurrentEditLogTxid",
+            "getBatchedListing",
+            "getEnclosingRoot",
+        ],
+    ),
+];
+
+/// The refusal of a known method that is not offered; `None` for an unknown one.
+#[must_use]
+pub(super) fn refusal(method: &str) -> Option<FsError> {
+    let (what, _) = ABSENT.iter().find(|(_, methods)| methods.contains(&method))?;
+    Some(FsError::new(ErrorCode::Unsupported, format!("{method}: Mammoth does not offer {what}")))
+}

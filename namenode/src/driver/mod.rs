@@ -1,0 +1,344 @@
+//! The one thread that owns the state.
+//!
+//! It takes a batch of requests, decides each by the state as it is, applies the edits, and hands them to the journal as one
+//! group; answers leave when the journal says that what they depend on is durable. While one group is being synced the next is
+//! decided. In between it gives the core its ticks and the journal a slice of a checkpoint. It never waits for a disk and
+//! never for a door.
+//!
+//! A journal that fails ends it: every caller that waits is told to ask again, later ones are turned away, and the reason goes
+//! to the daemon's shutdown.
+
+mod effect;
+mod handle;
+mod inbox;
+#[cfg(test)]
+mod tests;
+mod unsynced;
+
+pub use effect::Reported;
+pub use handle::DriverHandle;
+
+use crate::metrics::{Metrics, Operation};
+use effect::{Ask, Effect, Way};
+use inbox::Inbox;
+use mammoth_journal::{Committed, Failed, Journal, Refused};
+use mammoth_namenode_core::api::{Answer, Command, Outcome, Query, Reply, Report};
+use mammoth_namenode_core::{Edit, State};
+use mammoth_platform::{Clock, Entropy};
+use mammoth_protocol::internal::RegisterRequest;
+use mammoth_protocol::{Auth, Caller, Epoch, ErrorCode, FsError, InodeId, Now, Term};
+use std::sync::Arc;
+use std::time::Duration;
+use unsynced::Unsynced;
+
+/// Requests that one round takes at most, so that ticks and checkpoint slices get their turn.
+const BATCH: usize = 512;
+/// Milliseconds between two ticks, if there is no more to do at once.
+const TICK_MS: u64 = 200;
+/// How long the journal may take for its last group at the end.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The mailbox of a driver that is about to run: [`Mailbox::handle`] for the doors, [`Mailbox::poke`] for the journal.
+#[derive(Clone)]
+pub struct Mailbox(Arc<Inbox>);
+
+impl Default for Mailbox {
+    fn default() -> Self {
+        Self(Arc::new(Inbox::new()))
+    }
+}
+
+impl Mailbox {
+    /// How doors ask.
+    #[must_use]
+    pub fn handle(&self) -> DriverHandle {
+        DriverHandle { inbox: Arc::clone(&self.0) }
+    }
+
+    /// The journal has news.
+    pub fn poke(&self) {
+        self.0.poke();
+    }
+
+    /// Takes no more requests; the driver answers those that wait and ends.
+    pub fn close(&self) {
+        self.0.close();
+    }
+}
+
+/// What a driver stands on.
+pub struct DriverParts {
+    /// The state, loaded and resumed.
+    pub state: State,
+    /// The journal behind it; it must poke `mailbox`.
+    pub journal: Journal<Held>,
+    /// Where requests arrive.
+    pub mailbox: Mailbox,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub entropy: Arc<dyn Entropy>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// An answer that waits in the journal until what it depends on is durable.
+#[derive(Debug)]
+pub struct Held(Effect);
+
+/// The driver.
+pub struct Driver {
+    state: State,
+    journal: Journal<Held>,
+    inbox: Arc<Inbox>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    metrics: Arc<Metrics>,
+    term: Term,
+    /// Registrations of this term.
+    registered: u32,
+    next_tick_ms: u64,
+    /// The timers as the author of commands.
+    internal: Caller,
+    unsynced: Unsynced,
+    /// What the query at hand depends on; kept for its room.
+    saw: Vec<InodeId>,
+}
+
+/// Closes the inbox however the driver ends, so that nobody waits for one that panicked.
+struct CloseAtEnd(Arc<Inbox>);
+
+impl Drop for CloseAtEnd {
+    fn drop(&mut self) {
+        self.0.close();
+        for ask in self.0.take(usize::MAX, Duration::ZERO).asks {
+            ask.turn_away();
+        }
+    }
+}
+
+impl Driver {
+    /// A driver that does not run yet.
+    #[must_use]
+    pub fn new(parts: DriverParts) -> Self {
+        Self {
+            term: parts.journal.term(),
+            state: parts.state,
+            journal: parts.journal,
+            inbox: parts.mailbox.0,
+            clock: parts.clock,
+            entropy: parts.entropy,
+            metrics: parts.metrics,
+            registered: 0,
+            next_tick_ms: 0,
+            internal: Caller { auth: Auth::Internal, ..Caller::default() },
+            unsynced: Unsynced::default(),
+            saw: Vec::new(),
+        }
+    }
+
+    /// Runs until the mailbox is closed and empty.
+    ///
+    /// # Errors
+    /// The journal failed.
+    pub fn run(mut self) -> Result<(), String> {
+        let _close = CloseAtEnd(Arc::clone(&self.inbox));
+        let mut more = false;
+        loop {
+            let room = if self.journal.is_full() { 0 } else { BATCH };
+            let batch = self.inbox.take(room, self.patience(more));
+            let began = self.clock.monotonic_ns();
+            let now = self.clock.now();
+            let nothing_asked = batch.asks.is_empty();
+            for ask in batch.asks {
+                self.serve(now, ask);
+            }
+            more = self.tick_if_due(now);
+            self.journal.flush();
+            if let Some(reason) = self.release() {
+                return Err(reason);
+            }
+            more |= self.journal.step(&mut self.state, now.monotonic_ms);
+            self.metrics.waiting(batch.left);
+            self.metrics.journal(self.journal.counters());
+            self.metrics.busy(self.clock.monotonic_ns().saturating_sub(began) / 1000);
+            if batch.closed && nothing_asked && batch.left == 0 {
+                return self.end();
+            }
+        }
+    }
+
+    /// How long nothing has to happen.
+    fn patience(&self, more: bool) -> Duration {
+        if more {
+            return Duration::ZERO;
+        }
+        Duration::from_millis(self.next_tick_ms.saturating_sub(self.clock.now().monotonic_ms))
+    }
+
+    fn serve(&mut self, now: Now, ask: Ask) {
+        match ask {
+            Ask::Command { caller, command, answer } => self.command(now, &caller, &command, answer),
+            Ask::Query { caller, query, answer } => self.query(now, &caller, &query, answer),
+            Ask::Report { report, answer } => self.report(now, report, answer),
+            Ask::Register { request, answer } => self.register(now, request, answer),
+        }
+    }
+
+    fn command(&mut self, now: Now, caller: &Caller, command: &Command, answer: Way<Reply>) {
+        self.metrics.asked(Operation::Command(command));
+        match self.state.decide(now, self.entropy.next_u64(), caller, command) {
+            Ok(decision) => {
+                if matches!(decision.reply, Reply::Refused(_)) {
+                    self.metrics.refused();
+                }
+                let effect = Held(Effect::Reply(answer, Ok(decision.reply)));
+                match self.commit(&decision.edits, effect) {
+                    Ok(committed) => self.leave(committed.at_once),
+                    Err(refused) => refused.effect.0.refuse(&refused.reason),
+                }
+            }
+            Err(refusal) => {
+                self.metrics.refused();
+                self.hold(Effect::Reply(answer, Err(refusal)));
+            }
+        }
+    }
+
+    fn query(&mut self, now: Now, caller: &Caller, query: &Query, answer: Way<Answer>) {
+        self.metrics.asked(Operation::Query(query));
+        self.saw.clear();
+        let result = self.state.query(now, self.entropy.next_u64(), caller, query, &mut self.saw);
+        if result.is_err() {
+            self.metrics.refused();
+        }
+        let effect = Effect::Answer(answer, result);
+        if self.unsynced.concerns(&self.saw) { self.hold(effect) } else { self.leave(Some(Held(effect))) }
+    }
+
+    fn commit(&mut self, edits: &[Edit], effect: Held) -> Result<Committed<Held>, Refused<Held>> {
+        let committed = self.journal.commit(&mut self.state, edits, effect)?;
+        if !edits.is_empty() {
+            self.unsynced.changed(committed.seq, edits);
+        }
+        Ok(committed)
+    }
+
+    fn report(&mut self, now: Now, report: Report, answer: Way<Reported>) {
+        self.metrics.asked(Operation::Report(&report));
+        let mut outcome = self.state.observe(now, report);
+        if let Some(refusal) = outcome.refused.take() {
+            self.metrics.refused();
+            let _gone = answer.send(Err(refusal));
+            return;
+        }
+        let orders = std::mem::take(&mut outcome.orders);
+        let has_orders = !orders.is_empty();
+        let reported = Reported {
+            orders,
+            register: outcome.register,
+            resync: std::mem::take(&mut outcome.resync),
+            ..Reported::default()
+        };
+        self.carry_out(now, outcome);
+        let effect = Effect::Reported(answer, reported);
+        // An order may follow from an edit that is not durable; a plain acknowledgement follows from nothing.
+        if has_orders { self.hold(effect) } else { self.leave(Some(Held(effect))) }
+    }
+
+    fn register(&mut self, now: Now, request: RegisterRequest, answer: Way<Epoch>) {
+        // Above every epoch of this term and of all before.
+        self.registered = self.registered.wrapping_add(1);
+        let epoch = Epoch((self.term.0 << 32) | u64::from(self.registered));
+        let report = Report::Register { request, epoch };
+        self.metrics.asked(Operation::Report(&report));
+        let mut outcome = self.state.observe(now, report);
+        let result = match outcome.refused.take() {
+            Some(refusal) => Err(refusal),
+            None => Ok(epoch),
+        };
+        self.carry_out(now, outcome);
+        let _gone = answer.send(result);
+    }
+
+    /// Work that a report or a tick found due, decided like a client's commands. One that is refused is found again.
+    fn carry_out(&mut self, now: Now, outcome: Outcome) {
+        for command in outcome.commands {
+            self.metrics.asked(Operation::Command(&command));
+            let decided = self.state.decide(now, self.entropy.next_u64(), &self.internal, &command);
+            match decided {
+                Ok(decision) => {
+                    if let Err(refused) = self.commit(&decision.edits, Held(Effect::Own)) {
+                        tracing::error!(?command, reason = %refused.reason, "own command not recorded");
+                    }
+                }
+                Err(refusal) => tracing::debug!(?command, %refusal, "own command refused"),
+            }
+        }
+    }
+
+    /// Tells whether there is more of this work.
+    fn tick_if_due(&mut self, now: Now) -> bool {
+        if now.monotonic_ms < self.next_tick_ms || self.journal.is_full() {
+            return false;
+        }
+        self.metrics.ticked();
+        let outcome = self.state.tick(now, self.entropy.next_u64());
+        let more = outcome.more;
+        self.carry_out(now, outcome);
+        self.next_tick_ms = if more { now.monotonic_ms } else { now.monotonic_ms + TICK_MS };
+        more
+    }
+
+    /// Lets an answer go once everything that is decided now is durable.
+    fn hold(&mut self, effect: Effect) {
+        match self.journal.hold(Held(effect)) {
+            Ok(at_once) => self.leave(at_once),
+            Err(refused) => refused.effect.0.fail(),
+        }
+    }
+
+    fn leave(&self, effect: Option<Held>) {
+        if let Some(Held(effect)) = effect {
+            effect.release(self.journal.synced_seq());
+        }
+    }
+
+    /// Lets go what has become durable; the reason, if nothing ever will again.
+    fn release(&mut self) -> Option<String> {
+        let released = self.journal.poll();
+        self.unsynced.synced(self.journal.synced_seq());
+        for effect in released.effects {
+            self.leave(Some(effect));
+        }
+        released.failed.map(give_up)
+    }
+
+    /// Everybody who asked has an answer or waits for the journal: its last group, then the end.
+    fn end(self) -> Result<(), String> {
+        let Self { journal, inbox, .. } = self;
+        let synced = journal.decided_seq();
+        let released = journal.close(CLOSE_PATIENCE);
+        for Held(effect) in released.effects {
+            effect.release(synced);
+        }
+        drop(inbox);
+        released.failed.map_or(Ok(()), |failed| Err(give_up(failed)))
+    }
+}
+
+fn give_up(failed: Failed<Held>) -> String {
+    for Held(effect) in failed.refused {
+        effect.fail();
+    }
+    failed.reason
+}
+
+impl Effect {
+    /// The decision was not taken into the log, and nothing changed.
+    fn refuse(self, reason: &str) {
+        if let Self::Reply(way, _) = self {
+            let _gone = way.send(Err(FsError::new(ErrorCode::Io, reason)));
+        }
+    }
+}

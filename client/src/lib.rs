@@ -28,9 +28,9 @@ mod error;
 mod lease;
 mod reader;
 mod rpc;
-mod text;
 #[cfg(test)]
 mod testing;
+mod text;
 mod types;
 mod writer;
 

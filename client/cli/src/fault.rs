@@ -41,6 +41,11 @@ pub(crate) enum Fault {
     Interrupted,
 }
 
+/// The end of an input because the user asked for the end.
+#[derive(Debug, thiserror::Error)]
+#[error("Interrupted")]
+pub(crate) struct Stopped;
+
 /// What is wrong with a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PathIssue {
@@ -161,6 +166,9 @@ impl Fault {
 
     /// An error that came through [`io::Read`] or [`io::Write`] on a file: a fault of ours, one of the client, or the system's.
     pub(crate) fn stream(path: &str, error: io::Error) -> Self {
+        if error.get_ref().is_some_and(|inner| inner.is::<Stopped>()) {
+            return Self::Interrupted;
+        }
         if error.get_ref().is_some_and(|inner| inner.is::<ClientError>()) {
             if let Some(Ok(inner)) = error.into_inner().map(|inner| inner.downcast::<ClientError>()) {
                 return Self::Client(*inner);

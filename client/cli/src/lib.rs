@@ -20,6 +20,7 @@ mod fs;
 mod generic;
 mod glob;
 mod help;
+mod input;
 mod json;
 mod paths;
 mod session;
@@ -58,9 +59,9 @@ pub struct Io<'a> {
     pub stderr: &'a mut dyn Write,
     /// Whether long copies draw a progress bar, on the standard error of the process.
     pub stderr_is_terminal: bool,
-    /// Whether copies may handle SIGINT and SIGTERM, so that they leave no temporary file: only where the process is this
-    /// shell's own.
-    pub owns_signals: bool,
+    /// Whether the process is this shell's own. Then copies handle SIGINT and SIGTERM, so that they leave no temporary file,
+    /// and read the standard input of the process itself.
+    pub owns_process: bool,
 }
 
 /// Runs the command line `args` (without the program's name) on the streams of the process.
@@ -68,7 +69,7 @@ pub struct Io<'a> {
 pub fn main(args: Vec<OsString>) -> ExitCode {
     let (mut stdin, mut stdout, mut stderr) = (std::io::stdin(), RawStdout, std::io::stderr());
     let stderr_is_terminal = stderr.is_terminal();
-    let io = Io { stdin: &mut stdin, stdout: &mut stdout, stderr: &mut stderr, stderr_is_terminal, owns_signals: true };
+    let io = Io { stdin: &mut stdin, stdout: &mut stdout, stderr: &mut stderr, stderr_is_terminal, owns_process: true };
     ExitCode::from(run(args, io))
 }
 

@@ -3,6 +3,7 @@
 use crate::fault::{Fault, PathIssue};
 use crate::fs::{FsRef, Status};
 use crate::glob::{self, BadPattern, Lister, Matches};
+use crate::input::StoppableInput;
 use crate::paths::{Item, Typed, absolute};
 use crate::systems::Systems;
 use crate::{EXIT_FAILED, Io};
@@ -18,10 +19,11 @@ pub(crate) struct Session<'io> {
     input: &'io mut dyn Read,
     /// Whether progress may be drawn.
     pub(crate) draws: bool,
-    owns_signals: bool,
+    owns_process: bool,
     stop: Shutdown,
     /// The file systems.
     pub(crate) systems: Systems,
+    watches: bool,
     failed: bool,
     status: u8,
 }
@@ -34,9 +36,10 @@ impl<'io> Session<'io> {
             err: io.stderr,
             input: io.stdin,
             draws: io.stderr_is_terminal,
-            owns_signals: io.owns_signals,
+            owns_process: io.owns_process,
             stop: Shutdown::new(),
             systems,
+            watches: false,
             failed: false,
             status: 0,
         }
@@ -136,10 +139,24 @@ impl<'io> Session<'io> {
     /// # Errors
     /// The system refuses.
     pub(crate) fn watch_signals(&mut self) -> Result<(), Fault> {
-        if std::mem::take(&mut self.owns_signals) {
+        if self.owns_process && !self.watches {
             signals::on_terminate(&self.stop)?;
+            self.watches = true;
         }
         Ok(())
+    }
+
+    /// Standard input for a copy: one that ends with [`Stopped`](crate::fault::Stopped) when the user asks for the end, as
+    /// waiting for a terminal would otherwise outlast it.
+    ///
+    /// # Errors
+    /// The system refuses a thread.
+    pub(crate) fn copy_input(&mut self) -> Result<Box<dyn Read + '_>, Fault> {
+        if self.owns_process {
+            Ok(Box::new(StoppableInput::start(&self.stop)?))
+        } else {
+            Ok(Box::new(&mut *self.input))
+        }
     }
 
     /// Triggered when the user asks for the end.

@@ -28,8 +28,12 @@ pub(crate) enum Found {
 
 /// Finds `ls` or `-ls`.
 pub(crate) fn find(typed: &str) -> Found {
-    let name = typed.strip_prefix('-').unwrap_or(typed);
-    let name = if name == "dfsadmin" { "admin" } else { name };
+    let name = match typed {
+        "--help" | "-h" => "help",
+        "--version" => "version",
+        "dfsadmin" | "-dfsadmin" => "admin",
+        _ => typed.strip_prefix('-').unwrap_or(typed),
+    };
     if let Some(command) = COMMANDS.iter().find(|command| command.name == name) {
         return Found::Ready(command);
     }
@@ -258,7 +262,7 @@ mod tests {
 
     #[test]
     fn both_spellings_find_a_command() {
-        for typed in ["ls", "-ls", "rmr", "-appendToFile", "dfsadmin"] {
+        for typed in ["ls", "-ls", "rmr", "-appendToFile", "dfsadmin", "--help"] {
             assert!(matches!(find(typed), Found::Ready(_)), "{typed}");
         }
         assert!(matches!(find("-checksum"), Found::Planned("checksum")));

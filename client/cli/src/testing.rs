@@ -111,7 +111,7 @@ pub(crate) fn run_bare(args: &[String], input: &str) -> Ran {
         stdout: &mut out,
         stderr: &mut err,
         stderr_is_terminal: false,
-        owns_signals: false,
+        owns_process: false,
     };
     let status = run_in(args.iter().map(OsString::from).collect(), io, Surroundings::default());
     Ran { status, out: String::from_utf8(out).unwrap(), err: String::from_utf8(err).unwrap() }

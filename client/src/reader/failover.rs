@@ -165,6 +165,9 @@ impl Source {
         if cursor.refetches > self.shared.config.block_acquire_failures {
             let tried =
                 if cursor.tried.is_empty() { "no live datanode has it".to_owned() } else { cursor.tried.join("; ") };
+            // Whoever reads on nevertheless starts afresh.
+            cursor.progress();
+            self.known().dead.clear();
             return Err(ClientError::Read {
                 path: self.path.to_string(),
                 block: block.block.to_string(),

@@ -17,6 +17,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+/// How often a call is repeated at an address that took connections but never answered.
+const UNANSWERED_MAX: i32 = 3;
+
 /// How long a call may be repeated after a broken connection.
 #[derive(Clone, Copy, Debug)]
 struct Budgets {
@@ -104,7 +107,7 @@ impl Namenode {
                 }
                 Err(error) => error,
             };
-            let budget = self.budget_for(&error, options.patience);
+            let budget = self.budget_for(&error, options.patience, retry_count);
             let Some(pause) = backoff.next(&*self.clock, budget) else {
                 return Err(self.failed(error, method));
             };
@@ -119,16 +122,18 @@ impl Namenode {
         unreachable!("the budget ends")
     }
 
-    fn budget_for(&self, error: &RpcClientError, patience: Patience) -> Duration {
+    fn budget_for(&self, error: &RpcClientError, patience: Patience, retry_count: i32) -> Duration {
         if let Some(code) = error.code() {
             self.reached.store(true, Ordering::Relaxed);
             return patience.budget_for(code, self.budgets.reconnect);
         }
+        let reached = self.reached.load(Ordering::Relaxed);
         match error {
             RpcClientError::Garbled { .. } | RpcClientError::Remote { .. } => Duration::ZERO,
-            // Once an answer may be lost somebody did listen.
+            // Something listens there and never answers: it is no namenode.
+            RpcClientError::Lost { .. } if !reached && retry_count >= UNANSWERED_MAX => Duration::ZERO,
             RpcClientError::Lost { .. } | RpcClientError::Timeout { .. } => self.budgets.reconnect,
-            _ if self.reached.load(Ordering::Relaxed) => self.budgets.reconnect,
+            _ if reached => self.budgets.reconnect,
             _ => self.budgets.first_connect,
         }
     }

@@ -1,3 +1,4 @@
+use super::convert;
 use crate::testing::namenode::FakeNamenode;
 use crate::testing::rpc::{Answer, serve};
 use crate::testing::{Cluster, path, until};
@@ -38,6 +39,20 @@ fn nobody_at_the_address_is_told_at_once_and_clearly() {
     assert!(matches!(&error, ClientError::Unreachable { .. }));
     let line = error.first_line();
     assert!(line.contains(&address) && line.contains("Connection refused") && line.contains("check"), "{line}");
+}
+
+#[test]
+fn a_server_that_never_answers_is_no_namenode() {
+    let address = serve(|_| Answer::HangUp);
+    let error = client_of(&address.to_string()).file_info(&path()).unwrap_err();
+    assert!(matches!(&error, ClientError::Lost { method: "getFileInfo", .. }), "{error}");
+    // A namenode that answered before gets the time of a restart.
+    let namenode = FakeNamenode::start(Vec::new());
+    let client = client_of(&namenode.address);
+    client.file_info(&path()).unwrap();
+    namenode.state().lost_replies.insert("getFileInfo", 6);
+    client.file_info(&path()).unwrap();
+    assert_eq!(namenode.calls("getFileInfo").len(), 1 + 7);
 }
 
 #[test]
@@ -89,8 +104,7 @@ fn listings_are_fetched_page_by_page() {
         Answer::of(&hdfs::GetListingResponseProto { dir_list: Some(listing) })
     });
     let client = client_of(&address.to_string());
-    let paths: Vec<_> =
-        client.list_all(&DfsPath::root()).unwrap().iter().map(|entry| entry.path.to_string()).collect();
+    let paths: Vec<_> = client.list_all(&DfsPath::root()).unwrap().iter().map(|entry| entry.path.to_string()).collect();
     assert_eq!(paths, ["/a", "/b", "/c", "/d", "/e"]);
 }
 
@@ -122,4 +136,30 @@ fn leases_are_renewed_while_a_file_is_open() {
     let writer = cluster.create();
     until("renewals for the second file", || cluster.namenode.calls("renewLease").len() >= renewals + 3);
     drop(writer);
+}
+
+#[test]
+fn messages_are_checked_before_they_become_values() {
+    let id = |port| hdfs::DatanodeIdProto { ip_addr: "::1".to_owned(), xfer_port: port, ..Default::default() };
+    let node = |port| hdfs::DatanodeInfoProto { id: id(port), ..Default::default() };
+    assert_eq!(convert::datanode(&node(9866)).unwrap().transfer_addr(), "[::1]:9866");
+    assert!(convert::datanode(&node(70_000)).unwrap_err().contains("70000"));
+    let block = |offset, len| hdfs::LocatedBlockProto {
+        b: hdfs::ExtendedBlockProto { num_bytes: Some(len), ..Default::default() },
+        offset,
+        ..Default::default()
+    };
+    let blocks =
+        |second| hdfs::LocatedBlocksProto { blocks: vec![block(0, 10), block(second, 5)], ..Default::default() };
+    assert_eq!(convert::block_locations(&blocks(10)).unwrap().blocks.len(), 2);
+    assert!(convert::block_locations(&blocks(11)).unwrap_err().contains("0 and 11"));
+    let name = |path: &[u8]| hdfs::HdfsFileStatusProto { file_type: 1, path: path.to_vec(), ..Default::default() };
+    for bad in [&b"a/b"[..], b"..", b"\xff"] {
+        assert!(convert::file_status(&name(bad), &path()).is_err(), "{bad:?}");
+    }
+    let status = convert::file_status(&name(b"x"), &path()).unwrap();
+    assert_eq!((status.path.as_str(), status.is_dir()), ("/dir/file/x", true));
+    let summary = hdfs::ContentSummaryProto { quota: u64::MAX, space_quota: 7, ..Default::default() };
+    let summary = convert::content_summary(&summary);
+    assert_eq!((summary.quota, summary.space_quota), (None, Some(7)));
 }

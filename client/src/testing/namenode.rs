@@ -77,10 +77,8 @@ impl State {
         if let Some(code) = self.refusals.get_mut(call.method.as_str()).and_then(Vec::pop) {
             return refuse(code, "as the test wants it");
         }
-        if let Some(reply) = self.answered.get(&call.to.call_id).filter(|_| call.to.retry_count > 0) {
-            return Answer::Reply(reply.clone());
-        }
-        let answer = self.run(&call);
+        let before = self.answered.get(&call.to.call_id).filter(|_| call.to.retry_count > 0);
+        let answer = before.cloned().map(Answer::Reply).unwrap_or_else(|| self.run(&call));
         if let Answer::Reply(reply) = &answer {
             self.answered.insert(call.to.call_id, reply.clone());
         }

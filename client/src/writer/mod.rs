@@ -161,12 +161,9 @@ impl FileWriter {
     ///
     /// # Errors
     /// The namenode cannot be asked; it will close the file when the lease expires.
-    pub fn abandon(mut self) -> Result<(), ClientError> {
+    pub fn abandon(self) -> Result<(), ClientError> {
+        // The sender ends by itself: its sockets are shut down and its pauses cut short.
         self.stop();
-        if let Some(streamer) = self.streamer.take() {
-            // It ends soon: its sockets are shut down and its pauses cut short.
-            let _ = streamer.join();
-        }
         self.calls.shared.recover_lease(&self.calls.path).map(|_| ())
     }
 

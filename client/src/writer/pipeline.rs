@@ -1,5 +1,6 @@
 //! A pipeline: which datanodes a block goes through, and the connection to the first of them.
 
+use super::queue::Queue;
 use crate::client::ClientShared;
 use crate::config::ClientConfig;
 use crate::rpc::namenode::Namenode;
@@ -146,9 +147,11 @@ pub(crate) fn connect_node(
     Err(last.unwrap_or(DataError::Resolve { host: node.id.host_name.clone(), port: node.id.xfer_port }))
 }
 
-/// Sets the pipeline of a block up. `stamp` is the new generation stamp, 0 for a new block.
+/// Sets the pipeline of a block up. `stamp` is the new generation stamp, 0 for a new block. A writer that stops meanwhile
+/// ends this too.
 pub(super) fn set_up(
     shared: &ClientShared,
+    queue: &Queue,
     block: &OpenBlock,
     stage: Stage,
     stamp: u64,
@@ -159,6 +162,10 @@ pub(super) fn set_up(
     };
     let options = socket_options(&shared.config, block.targets.len());
     let stream = connect_node(&shared.config, &first.node, &options).map_err(at_first)?;
+    let handle = stream.try_clone().map_err(|error| at_first(error.into()))?;
+    if !queue.set_socket(Some(handle)) {
+        return Err(SetupFailure { node: 0, cause: "the writer was dropped".to_owned() });
+    }
     let mut stream = DataStream::new(stream).map_err(|error| at_first(error.into()))?;
     let pipeline_size = u32::try_from(block.targets.len()).unwrap_or(u32::MAX);
     let request = hdfs::OpWriteBlockProto {

@@ -206,6 +206,7 @@ impl Queue {
     }
 
     /// Keeps a handle to the pipeline's socket, to wake whoever is stuck in it. False if the writer is gone.
+    #[must_use]
     pub(super) fn set_socket(&self, socket: Option<TcpStream>) -> bool {
         let mut state = self.state();
         state.socket = socket;

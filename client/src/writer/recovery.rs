@@ -53,9 +53,7 @@ impl Streamer {
     /// Rebuilds the pipeline, without the node in trouble and those that fail meanwhile.
     fn rebuild(&mut self, mut stage: Stage, mut trouble: Option<Trouble>) -> Result<bool, ClientError> {
         loop {
-            if self.calls.cancel.is_cancelled() {
-                return Err(self.failure("the writer was dropped".to_owned()));
-            }
+            self.check_alive()?;
             if let Some(trouble) = trouble.take() {
                 self.drop_node(&trouble)?;
                 self.replace_node(stage)?;
@@ -65,7 +63,7 @@ impl Streamer {
             let stamp = renewed.b.generation_stamp;
             let mut attempt = block.clone();
             attempt.token = renewed.block_token;
-            match pipeline::set_up(&self.calls.shared, &attempt, stage, stamp) {
+            match pipeline::set_up(&self.calls.shared, &self.queue, &attempt, stage, stamp) {
                 Ok(stream) => {
                     let new = ExtendedBlockProto { generation_stamp: stamp, ..attempt.block.clone() };
                     self.calls.update_pipeline(&attempt, &new)?;

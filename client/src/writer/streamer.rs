@@ -159,11 +159,12 @@ impl Streamer {
     fn next_block(&mut self) -> Result<(), ClientError> {
         let mut failures = Vec::new();
         loop {
+            self.check_alive()?;
             let excluded = self.excluded_nodes();
             let located = self.calls.add_block(self.previous.as_ref(), excluded)?;
             let block = self.open_block(&located)?;
             self.queue.start_block(block.block.num_bytes());
-            match pipeline::set_up(&self.calls.shared, &block, Stage::PipelineSetupCreate, 0) {
+            match pipeline::set_up(&self.calls.shared, &self.queue, &block, Stage::PipelineSetupCreate, 0) {
                 Ok(stream) => {
                     self.recoveries = 0;
                     self.block = Some(block);
@@ -209,10 +210,6 @@ impl Streamer {
         let local = |error| ClientError::local("cannot start receiving acknowledgements", &error);
         let DataStream { reader, writer } = stream;
         reader.stream().set_read_timeout(Some(acks::read_timeout(limit))).map_err(local)?;
-        let handle = writer.stream().try_clone().map_err(local)?;
-        if !self.queue.set_socket(Some(handle)) {
-            return Err(self.failure("the writer was dropped".to_owned()));
-        }
         let queue = Arc::clone(&self.queue);
         let acks = std::thread::Builder::new()
             .name("dfs-acks".to_owned())
@@ -222,9 +219,15 @@ impl Streamer {
         Ok(())
     }
 
+    /// Stops here if the writer is gone.
+    pub(super) fn check_alive(&self) -> Result<(), ClientError> {
+        if self.calls.cancel.is_cancelled() { Err(self.failure("the writer was dropped".to_owned())) } else { Ok(()) }
+    }
+
     /// Closes the connection and waits for its ack thread.
     pub(super) fn disconnect(&mut self) {
-        self.queue.set_socket(None);
+        // Whether the writer is gone shows at the next step.
+        let _ = self.queue.set_socket(None);
         if let Some(Connection { writer, acks }) = self.connection.take() {
             // The ack thread ends with the socket. It cannot have panicked without having blamed nobody, and then the
             // packets are sent again all the same.

@@ -1,6 +1,7 @@
 use crate::testing::datanode::Fault;
 use crate::testing::{Cluster, path, pattern, until};
 use crate::{ClientError, CreateOptions, FileWriter, ReplaceDatanode, ReplacePolicy};
+use mammoth_platform::{Entropy, SeededEntropy};
 use mammoth_protocol::ErrorCode;
 use mammoth_protocol::hadoop::hdfs::{self, Status};
 use std::io::Write;
@@ -67,6 +68,22 @@ fn any_node_may_die_at_any_packet() {
 }
 
 #[test]
+fn a_recovery_names_what_is_acknowledged() {
+    let cluster = Cluster::start_with(3, |config| config.replace_datanode.policy = ReplacePolicy::Never);
+    let data = pattern(30_000);
+    let mut writer = cluster.create();
+    writer.write_all(&data[..10_000]).unwrap();
+    writer.hflush().unwrap();
+    cluster.datanodes[0].fault(Fault::DieAt(3));
+    writer.write_all(&data[10_000..]).unwrap();
+    writer.close().unwrap();
+    assert_eq!(cluster.holders(&data), [1, 2]);
+    let update = cluster.namenode.state().pipeline_updates[0].clone();
+    assert_eq!((update.old_block.num_bytes(), update.new_block.num_bytes()), (10_000, 10_000));
+    assert!(update.new_block.generation_stamp > update.old_block.generation_stamp);
+}
+
+#[test]
 fn two_nodes_may_die_one_after_the_other() {
     let cluster = Cluster::start_with(3, |config| config.replace_datanode.policy = ReplacePolicy::Never);
     cluster.datanodes[0].fault(Fault::DieAt(3));
@@ -100,7 +117,10 @@ fn a_node_that_is_silent_is_dropped() {
 
 #[test]
 fn a_silent_node_does_not_hold_up_a_writer_that_waits() {
-    let cluster = Cluster::start_with(3, |config| config.socket_timeout = Duration::from_millis(300));
+    let cluster = Cluster::start_with(3, |config| {
+        config.socket_timeout = Duration::from_millis(300);
+        config.replace_datanode.policy = ReplacePolicy::Never;
+    });
     cluster.datanodes[0].fault(Fault::StallAt(0));
     let mut writer = cluster.create();
     writer.write_all(b"a little").unwrap();
@@ -215,7 +235,11 @@ fn flushes_inside_chunks_lose_and_repeat_nothing() {
     for (step, len) in [1, 510, 1, 1, 512, 3000, 5000, 100, 57_000, 3875].into_iter().enumerate() {
         writer.write_all(&data[at..at + len]).unwrap();
         at += len;
-        if step % 2 == 0 { writer.hflush().unwrap() } else { writer.hsync().unwrap() }
+        if step % 2 == 0 {
+            writer.hflush().unwrap()
+        } else {
+            writer.hsync().unwrap()
+        }
         let visible: usize = cluster
             .namenode
             .blocks()
@@ -325,6 +349,55 @@ fn a_dropped_writer_leaves_its_file_open() {
     writer.write_all(b"given up").unwrap();
     writer.abandon().unwrap();
     assert_eq!(cluster.namenode.calls("recoverLease").len(), 1);
+}
+
+#[test]
+fn random_writes_survive_random_failures() {
+    for seed in 0..40 {
+        let dice = SeededEntropy::new(seed);
+        let roll = |sides: u64| dice.next_u64() % sides;
+        let cluster = Cluster::start_with(5, |config| {
+            config.replace_datanode = ReplaceDatanode { policy: ReplacePolicy::Always, best_effort: true };
+        });
+        for _ in 0..roll(4) {
+            let at = i64::try_from(roll(40)).unwrap();
+            let node = usize::try_from(roll(4)).unwrap();
+            cluster.datanodes[node].fault(match roll(4) {
+                0 => Fault::DieAt(at),
+                1 => Fault::DieAfter(at),
+                2 => Fault::ErrorAt(at, Status::Error),
+                _ => Fault::RefuseWrite,
+            });
+        }
+        let data = pattern(usize::try_from(roll(150_000)).unwrap());
+        let mut writer = cluster.create();
+        let mut rest = data.as_slice();
+        while !rest.is_empty() {
+            let (piece, others) = rest.split_at(rest.len().min(usize::try_from(roll(20_000)).unwrap()));
+            rest = others;
+            writer.write_all(piece).unwrap();
+            match roll(6) {
+                0 => writer.hflush().unwrap(),
+                1 => writer.hsync().unwrap(),
+                _ => {}
+            }
+        }
+        assert_eq!(writer.close().unwrap(), data.len() as u64, "seed {seed}");
+        // Every node that a block's last pipeline had holds it whole, whatever happened to it later.
+        let state = cluster.namenode.state();
+        let mut offset = 0;
+        for (block, nodes) in &state.blocks {
+            let len = usize::try_from(block.num_bytes()).unwrap();
+            assert!(!nodes.is_empty(), "seed {seed}");
+            for node in nodes {
+                let replica = cluster.datanodes[*node].replica(block.block_id).unwrap();
+                assert!(replica.is_final && replica.stamp == block.generation_stamp, "seed {seed}: {replica:?}");
+                assert!(replica.data == data[offset..offset + len], "seed {seed}: bytes differ");
+            }
+            offset += len;
+        }
+        assert_eq!(offset, data.len(), "seed {seed}");
+    }
 }
 
 #[test]

@@ -40,7 +40,7 @@ pub(crate) fn run(session: &mut Session<'_>, args: Vec<String>) -> Outcome {
     let check = |_| if stop.is_triggered() { Err(Fault::Interrupted) } else { Ok(()) };
     let mut sink = target.fs.append(&target.path)?;
     let result = if from_input {
-        pump("-", session.input(), &target.shown, &mut *sink, check)
+        pump("-", &mut *session.copy_input()?, &target.shown, &mut *sink, check)
     } else {
         inputs.iter_mut().try_for_each(|(name, input)| pump(name, &mut **input, &target.shown, &mut *sink, check))
     };

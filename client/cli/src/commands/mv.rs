@@ -13,6 +13,9 @@ pub(crate) fn run(session: &mut Session<'_>, args: Vec<String>) -> Outcome {
     let target = parsed.operands.pop();
     let target = destination(session, target)?;
     let sources = session.expand_all(&parsed.operands)?;
+    if sources.is_empty() {
+        return Ok(());
+    }
     check_target(&sources, &target, false)?;
     for source in sources {
         let result = rename(&source, &target);

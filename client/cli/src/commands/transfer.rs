@@ -54,7 +54,7 @@ fn put_input(session: &mut Session<'_>, target: &Item, options: Options) -> Outc
     let place = place_for(&source, target, Depth::Top, true)?;
     session.watch_signals()?;
     let engine = Engine::new(options, session.draws, session.stop().clone());
-    engine.copy_input(STREAM, session.input(), &place)
+    engine.copy_input(STREAM, &mut *session.copy_input()?, &place)
 }
 
 /// `-get` and `-copyToLocal`.

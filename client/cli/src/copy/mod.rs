@@ -37,6 +37,9 @@ pub(crate) fn copy_all(
     target: &Item,
     options: Options,
 ) -> Result<(), Fault> {
+    if sources.is_empty() {
+        return Ok(());
+    }
     check_target(&sources, target, options.overwrite)?;
     session.watch_signals()?;
     let several = sources.len() > 1 || sources.first().is_some_and(Item::is_folder);

@@ -109,7 +109,7 @@ fn a_closed_output_ends_the_command_quietly() {
         stdout: &mut Closed,
         stderr: &mut err,
         stderr_is_terminal: false,
-        owns_signals: false,
+        owns_process: false,
     };
     let status = run_in(args.iter().map(Into::into).collect(), io, Surroundings::default());
     assert_eq!((status, String::from_utf8(err).unwrap().as_str()), (141, ""));

@@ -15,4 +15,8 @@ super::table! {
     MAMMOTH_CLUSTER_SECRET_FILE: Text("mammoth.cluster.secret-file", "", &[]);
     /// Rack of this datanode.
     MAMMOTH_DATANODE_RACK: Text("mammoth.datanode.rack", "/default-rack", &[]);
+    /// Further names, between commas, under which the HTTP doors may be called.
+    MAMMOTH_HTTP_ALLOWED_HOSTS: List("mammoth.http.allowed-hosts", "");
+    /// The user as whom the file browser looks at files.
+    HADOOP_HTTP_STATICUSER_USER: Text("hadoop.http.staticuser.user", "dr.who", &[]);
 }

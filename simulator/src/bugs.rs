@@ -12,14 +12,24 @@ pub enum Bug {
     RetryRunTwice,
     /// The log takes the first edit of a decision only.
     TornDecision,
+    /// The last durable record is lost at a start.
+    LostEditAtReplay,
     /// The checkpoint says "applied" before its rows are durable.
     MarkBeforeRows,
     /// A checkpoint row is written before the log is synced up to it.
     RowBeforeLog,
+    /// Some rows never reach the checkpoint.
+    RowsForgotten,
     /// Log segments go although no checkpoint covers them.
     LogCutEarly,
     /// The namenode's door hides gaps between a datanode's reports.
     GapHidden,
+    /// A late copy of an old report is taken for a new one.
+    OldReportTaken,
+    /// What a volume said in an earlier registration is believed in the next, before it has said anything.
+    OldListBelieved,
+    /// The commit of an earlier attempt of a block recovery is taken for the present one's.
+    OldRecoveryCommitted,
     /// A datanode deletes a replica whatever stamp the order names.
     DeleteAnyStamp,
     /// A datanode reports an old replica under the newest stamp that it has heard of.
@@ -28,31 +38,33 @@ pub enum Bug {
     CopyClaimedEarly,
     /// A datanode never looks at its checksums.
     CorruptionUnseen,
-    /// A block recovery takes the longest replica's length for all, without their having the bytes.
-    RecoveryTakesLongest,
     /// A recovery does not fence the writer: it goes on writing under the old stamp.
     RecoveryWithoutFence,
-    /// A datanode obeys orders of a namenode that has been replaced since.
-    OldTermObeyed,
+    /// A datanode obeys orders of an earlier registration, which the namenode has forgotten.
+    OldOrderObeyed,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 19] = [
         Self::ReplyBeforeSync,
         Self::OrderBeforeSync,
         Self::RetryRunTwice,
         Self::TornDecision,
+        Self::LostEditAtReplay,
         Self::MarkBeforeRows,
         Self::RowBeforeLog,
+        Self::RowsForgotten,
         Self::LogCutEarly,
         Self::GapHidden,
+        Self::OldReportTaken,
+        Self::OldListBelieved,
+        Self::OldRecoveryCommitted,
         Self::DeleteAnyStamp,
         Self::StaleCountedGood,
         Self::CopyClaimedEarly,
         Self::CorruptionUnseen,
-        Self::RecoveryTakesLongest,
         Self::RecoveryWithoutFence,
-        Self::OldTermObeyed,
+        Self::OldOrderObeyed,
     ];
 }

@@ -2,16 +2,18 @@
 
 mod choose;
 mod pipeline;
+mod reads;
 mod replies;
 
 pub(crate) use choose::path as choose_path;
 
 use crate::datanode::History;
 use crate::event::{Event, Index, Request};
-use crate::oracle::{Change, View};
+use crate::oracle::{Change, Content, Known, View};
 use crate::world::World;
 use mammoth_namenode_core::api::{Command, Query};
-use mammoth_protocol::{Block, BlockId, CallId, InodeId, Uuid};
+use mammoth_protocol::{Block, BlockId, CallId, InodeId, StorageId, Uuid};
+use std::collections::BTreeSet;
 
 /// A call is repeated after this long without an answer. Requests travel faster than that or are lost.
 const RETRY_MS: u64 = 2_000;
@@ -25,6 +27,10 @@ pub enum Task {
     Idle,
     /// One call whose success is this change.
     Simple(Change),
+    /// One call that must be refused, for one reason or another.
+    Futile,
+    /// One call that may be refused or not; it changes nothing in the client's own view.
+    Free,
     /// A file is written.
     Write(Writing),
     /// A file is read and compared.
@@ -34,14 +40,18 @@ pub enum Task {
 /// A file that is being written.
 #[derive(Clone, Debug)]
 pub struct Writing {
-    /// Its path.
+    /// Its path now.
     pub path: String,
+    /// Its path as the writer knows it: from before a rename.
+    pub opened_as: String,
     /// Its id, from the answer to create or append.
     pub file: Option<InodeId>,
     /// Full blocks still to come after this one.
     pub blocks_left: u64,
     /// What is finished.
     pub done: Vec<(BlockId, History)>,
+    /// So many of them the namenode knows to be written: whoever closes the file now must keep them.
+    pub sure: usize,
     /// The last finished block as the namenode must learn it.
     pub previous: Option<Block>,
     /// The block at hand.
@@ -59,14 +69,16 @@ pub struct Writing {
 pub struct Current {
     /// With its stamp and the acknowledged length.
     pub block: Block,
-    /// The pipeline.
-    pub targets: Vec<Index>,
+    /// The pipeline, with the volumes that were named.
+    pub targets: Vec<(Index, StorageId)>,
     /// Acknowledged bytes.
     pub acked: History,
     /// Length that the block shall have.
     pub goal: u64,
     /// The pipeline stands.
     pub set_up: bool,
+    /// The namenode has heard of it since it stands: whoever closes the file now must keep what was acknowledged.
+    pub sure: bool,
 }
 
 /// Where a writing client's conversation with the namenode is.
@@ -86,6 +98,10 @@ pub enum Phase {
     Stamping,
     /// The new pipeline is told; the new stamp is in the block already.
     Updating,
+    /// The bytes so far are made known.
+    Flushing,
+    /// The file gets another name in between.
+    Renaming,
     /// Close is asked.
     Completing,
 }
@@ -99,6 +115,8 @@ pub struct Pending {
     pub request: Request,
     /// Success means this.
     pub change: Change,
+    /// It was sent more than once.
+    pub repeated: bool,
 }
 
 /// A fake client.
@@ -118,6 +136,11 @@ pub struct Client {
     pub view: View,
     /// A call of the process before, of which nobody knows whether it was carried out.
     pub doubt: Option<Change>,
+    /// Nothing moves in it before this time, as if it were stopped.
+    pub hung_until_ms: u64,
+    /// Calls that were refused. A copy that arrives later must not be carried out: nobody promises that it is not, but the
+    /// client could not know what is there.
+    pub refused: BTreeSet<CallId>,
     calls: i32,
 }
 
@@ -133,6 +156,8 @@ impl Client {
             pending: None,
             view: View::default(),
             doubt: None,
+            hung_until_ms: 0,
+            refused: BTreeSet::new(),
             calls: 0,
         }
     }
@@ -156,25 +181,35 @@ impl Client {
 
     /// The process dies and another takes its place; what it had open stays open.
     pub fn crash(&mut self) {
-        self.doubt = self.pending.take().map(|pending| pending.change);
+        self.doubt = self.pending.take().map(|pending| pending.change).or(self.doubt.take());
         self.remember_open_file();
         self.incarnation += 1;
         self.plan += 1;
         self.calls = 0;
+        self.hung_until_ms = 0;
         self.task = Task::Idle;
     }
 
     /// Writes down what pipelines acknowledged of the file at hand: a later close must have it.
     fn remember_open_file(&mut self) {
-        use crate::oracle::{Content, Known};
-        let Task::Write(writing) = &self.task else { return };
-        let mut acked = writing.done.clone();
-        if let Some(current) = &writing.current {
-            acked.push((current.block.id, current.acked.clone()));
-        }
-        if let Some(Known::File(content @ Content::Open(_), _)) = self.view.known.get_mut(&writing.path) {
+        self.view = self.believed();
+    }
+
+    /// What it knows, with what it has written of the file at hand.
+    #[must_use]
+    pub fn believed(&self) -> View {
+        let mut view = self.view.clone();
+        if let Task::Write(writing) = &self.task
+            && writing.file.is_some()
+            && let Some(Known::File(content @ Content::Open(_), _)) = view.known.get_mut(&writing.path)
+        {
+            // A writer that has lost its lease without knowing fills its pipeline in vain.
+            let mut acked = writing.done[..writing.sure].to_vec();
+            let current = writing.current.as_ref().filter(|current| current.sure);
+            acked.extend(current.map(|current| (current.block.id, current.acked.clone())));
             *content = Content::Open(acked);
         }
+        view
     }
 }
 
@@ -184,16 +219,17 @@ impl World {
         if self.clients[index].plan != plan {
             return;
         }
-        if let Some(pending) = self.clients[index].pending.clone() {
+        if let Some(pending) = &mut self.clients[index].pending {
             self.coverage.hit("call repeated");
-            self.send_call(index, pending.request);
-            return;
+            pending.repeated = true;
+            let request = pending.request.clone();
+            return self.send_call(index, request);
         }
         match self.clients[index].task.clone() {
             Task::Idle if self.healing => {}
             Task::Idle => self.choose_task(index),
             Task::Write(writing) => self.write_step(index, writing),
-            Task::Simple(_) | Task::Read(_) => self.client_idle(index),
+            Task::Simple(_) | Task::Futile | Task::Free | Task::Read(_) => self.client_idle(index),
         }
     }
 
@@ -201,7 +237,7 @@ impl World {
     pub(crate) fn call(&mut self, index: Index, command: Command, change: Change) {
         let call = self.clients[index].next_call();
         let request = Request::Command { client: index, call, command };
-        self.clients[index].pending = Some(Pending { call, request: request.clone(), change });
+        self.clients[index].pending = Some(Pending { call, request: request.clone(), change, repeated: false });
         self.clients[index].plan += 1;
         self.send_call(index, request);
     }
@@ -210,7 +246,8 @@ impl World {
     pub(crate) fn ask(&mut self, index: Index, query: Query) {
         let call = self.clients[index].next_call();
         let request = Request::Query { client: index, call, query };
-        self.clients[index].pending = Some(Pending { call, request: request.clone(), change: Change::Inner });
+        let pending = Pending { call, request: request.clone(), change: Change::Inner, repeated: false };
+        self.clients[index].pending = Some(pending);
         self.clients[index].plan += 1;
         self.send_call(index, request);
     }

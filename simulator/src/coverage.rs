@@ -5,13 +5,21 @@ use std::collections::BTreeMap;
 /// Counts by name.
 #[derive(Clone, Debug, Default)]
 pub struct Coverage {
-    counts: BTreeMap<&'static str, u64>,
+    counts: BTreeMap<String, u64>,
 }
 
 impl Coverage {
     /// Something happened.
-    pub fn hit(&mut self, name: &'static str) {
-        *self.counts.entry(name).or_default() += 1;
+    pub fn hit(&mut self, name: &str) {
+        self.many(name, 1);
+    }
+
+    /// Something happened several times.
+    pub fn many(&mut self, name: &str, times: u64) {
+        match self.counts.get_mut(name) {
+            Some(count) => *count += times,
+            None => drop(self.counts.insert(name.to_owned(), times)),
+        }
     }
 
     /// How often.
@@ -23,12 +31,12 @@ impl Coverage {
     /// Adds another run's counts.
     pub fn add(&mut self, other: &Self) {
         for (name, count) in &other.counts {
-            *self.counts.entry(name).or_default() += count;
+            self.many(name, *count);
         }
     }
 
     /// Everything counted.
-    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.counts.iter().map(|(name, count)| (*name, *count))
+    pub fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.counts.iter().map(|(name, count)| (name.as_str(), *count))
     }
 }

@@ -1,16 +1,23 @@
 //! A fake datanode: replicas without bytes, but with everything that the namenode's decisions depend on.
 
-mod life;
+mod copy;
+mod orders;
 mod recovery;
+mod reports;
+mod volume;
 
-use crate::event::Index;
+pub use volume::Volume;
+
+use crate::event::{Index, Request};
 use mammoth_protocol::internal::{
-    DatanodeAddr, FullReportSlice, HeartbeatRequest, HighWater, IncrementalReport, RegisterRequest, ReplicaEvent,
-    ReplicaState, ReportedReplica, StorageEvents, StorageUsage,
+    DatanodeAddr, HeartbeatRequest, HighWater, RegisterRequest, ReplicaEvent, ReplicaState, StorageUsage,
 };
 use mammoth_protocol::{Block, BlockId, DatanodeId, Epoch, GenStamp, Seq, StorageId, Term, Uuid};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
+
+/// Volumes of each datanode.
+pub const VOLUMES: usize = 2;
 
 /// Which writer wrote up to which byte. Two replicas with the same history have the same bytes.
 pub type History = Vec<(u64, u64)>;
@@ -29,6 +36,8 @@ pub fn cut(history: &mut History, len: u64) {
 /// One replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replica {
+    /// Number of the volume that it is on.
+    pub volume: usize,
     /// Its stamp.
     pub stamp: GenStamp,
     /// Its bytes.
@@ -53,35 +62,39 @@ impl Replica {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// Whether it is what a reader of the whole block wants.
+    #[must_use]
+    pub fn is_good(&self, stamp: GenStamp, len: u64) -> bool {
+        self.stamp == stamp && self.len() == len && !self.corrupt && self.state == ReplicaState::Finalized
+    }
 }
 
-/// A fake datanode with one volume.
+/// A fake datanode.
 #[derive(Clone, Debug)]
 pub struct Datanode {
     /// Its number.
     pub index: Index,
     /// Its id.
     pub id: DatanodeId,
-    /// Its volume.
-    pub storage: StorageId,
+    /// Its volumes.
+    pub volumes: [Volume; VOLUMES],
     /// It runs.
     pub up: bool,
-    /// Its replicas.
+    /// Nothing moves in it before this time, as if it were stopped.
+    pub hung_until_ms: u64,
+    /// Its replicas, at most one of each block.
     pub replicas: BTreeMap<BlockId, Replica>,
-    /// Replicas set aside as bad.
-    pub bad: BTreeMap<BlockId, GenStamp>,
+    /// Replicas set aside as bad, by volume.
+    pub bad: BTreeMap<(usize, BlockId), GenStamp>,
     /// From its registration; `None` before.
     pub epoch: Option<Epoch>,
     /// What it has seen of the namenode.
     pub seen: HighWater,
-    /// Changes not yet in any report.
-    pub events: Vec<ReplicaEvent>,
-    /// Sequence of the last incremental report.
-    pub seq: u64,
-    /// A report that was sent and not answered.
-    pub in_flight: Option<IncrementalReport>,
-    /// A full report is wanted.
-    pub full_due: bool,
+    /// The report that was sent and not answered, with its number and when it was sent.
+    pub in_flight: Option<(u64, u64, Request)>,
+    /// Reports so far.
+    pub reports: u64,
 }
 
 impl Datanode {
@@ -92,16 +105,15 @@ impl Datanode {
         Self {
             index,
             id: DatanodeId(Uuid(number)),
-            storage: StorageId(Uuid(1000 + number)),
+            volumes: std::array::from_fn(|at| Volume::new(StorageId(Uuid(1000 + 10 * number + at as u128)))),
             up: true,
+            hung_until_ms: 0,
             replicas: BTreeMap::new(),
             bad: BTreeMap::new(),
             epoch: None,
             seen: HighWater::default(),
-            events: Vec::new(),
-            seq: 0,
             in_flight: None,
-            full_due: false,
+            reports: 0,
         }
     }
 
@@ -118,9 +130,14 @@ impl Datanode {
         }
     }
 
-    fn usage(&self) -> StorageUsage {
-        let used = self.replicas.values().map(Replica::len).sum();
-        StorageUsage { storage: self.storage, capacity: 1 << 40, used, remaining: (1 << 40) - used, failed: false }
+    fn usage(&self) -> Vec<StorageUsage> {
+        let volumes = self.volumes.iter().enumerate();
+        let usage = volumes.map(|(at, volume)| {
+            let used = self.replicas.values().filter(|replica| replica.volume == at).map(Replica::len).sum();
+            let (capacity, failed) = (1 << 40, volume.failed);
+            StorageUsage { storage: volume.storage, capacity, used, remaining: capacity - used, failed }
+        });
+        usage.collect()
     }
 
     /// Its introduction.
@@ -132,7 +149,7 @@ impl Datanode {
             datanode: self.id,
             addr: self.addr(),
             rack: format!("/rack-{}", self.index % 2),
-            storages: vec![self.usage()],
+            storages: self.usage(),
             seen: HighWater { block: highest, ..self.seen },
             software: "sim".to_owned(),
         }
@@ -141,66 +158,79 @@ impl Datanode {
     /// Its sign of life.
     #[must_use]
     pub fn heartbeat(&self, epoch: Epoch) -> HeartbeatRequest {
-        HeartbeatRequest { datanode: self.id, epoch, storages: vec![self.usage()], xceivers: 0, copies: 0 }
+        HeartbeatRequest { datanode: self.id, epoch, storages: self.usage(), xceivers: 0, copies: 0 }
     }
 
-    /// The report to send now: the unanswered one again, or the next if anything has changed.
-    pub fn next_incremental(&mut self) -> Option<IncrementalReport> {
-        let epoch = self.epoch?;
-        if self.in_flight.is_none() && !self.events.is_empty() {
-            self.seq += 1;
-            let events = std::mem::take(&mut self.events);
-            let storages = vec![StorageEvents { storage: self.storage, seq: self.seq, events }];
-            self.in_flight = Some(IncrementalReport { datanode: self.id, epoch, storages });
-        }
-        self.in_flight.clone()
+    /// Number of a volume.
+    #[must_use]
+    pub fn volume_of(&self, storage: StorageId) -> Option<usize> {
+        self.volumes.iter().position(|volume| volume.storage == storage)
     }
 
-    /// A full report of now. What waits unsent is in it, so it counts as the next incremental report.
-    pub fn next_full(&mut self) -> Option<FullReportSlice> {
-        let epoch = self.epoch?;
-        let replicas = self.replicas.iter().map(|(id, replica)| ReportedReplica {
-            block: Block { id: *id, stamp: replica.stamp, len: replica.len() },
-            state: replica.state,
-        });
-        Some(FullReportSlice {
-            datanode: self.id,
-            epoch,
-            storage: self.storage,
-            cut_seq: self.seq,
-            slice: 0,
-            last: true,
-            replicas: replicas.collect(),
-        })
+    /// The volume to write on: the one that was named if it works, any other that does.
+    #[must_use]
+    pub fn volume_for(&self, storage: StorageId) -> Option<usize> {
+        let named = self.volume_of(storage).filter(|at| !self.volumes[*at].failed);
+        named.or_else(|| self.volumes.iter().position(|volume| !volume.failed))
     }
 
-    /// Taken in by a namenode.
+    /// The volume that a replica is on.
+    #[must_use]
+    pub fn storage_of(&self, replica: &Replica) -> StorageId {
+        self.volumes[replica.volume].storage
+    }
+
+    /// Notes a change of a volume, to be reported.
+    pub fn note(&mut self, volume: usize, event: ReplicaEvent) {
+        self.volumes[volume].events.push(event);
+    }
+
+    /// Taken in by a namenode: all that it said before is void.
     pub fn registered(&mut self, epoch: Epoch, term: Term) {
-        if self.epoch.is_none_or(|old| old < epoch) {
-            self.epoch = Some(epoch);
-            self.seen.term = self.seen.term.max(term);
-            self.seq = 0;
-            self.in_flight = None;
-            self.events.clear();
-            let bad: Vec<Block> = self.bad.iter().map(|(id, stamp)| Block { id: *id, stamp: *stamp, len: 0 }).collect();
-            self.events.extend(bad.into_iter().map(ReplicaEvent::Bad));
-            self.full_due = true;
+        if self.epoch.is_some_and(|old| old >= epoch) {
+            return;
+        }
+        self.epoch = Some(epoch);
+        self.seen.term = self.seen.term.max(term);
+        self.in_flight = None;
+        self.volumes.iter_mut().for_each(Volume::registered);
+        for ((volume, id), stamp) in self.bad.clone() {
+            if self.replicas.get(&id).is_some_and(|good| good.stamp >= stamp) {
+                // Of no use to anybody any more.
+                self.bad.remove(&(volume, id));
+                continue;
+            }
+            self.note(volume, ReplicaEvent::Bad(Block { id, stamp, len: 0 }));
         }
     }
 
     /// The process dies: what was in memory is gone, replicas being written wait for recovery.
     pub fn crash(&mut self) {
         self.up = false;
+        self.hung_until_ms = 0;
         self.epoch = None;
-        self.events.clear();
         self.in_flight = None;
-        self.full_due = false;
+        self.volumes.iter_mut().for_each(Volume::forget);
         for replica in self.replicas.values_mut() {
             if replica.state != ReplicaState::Finalized {
                 replica.state = ReplicaState::Rwr;
             }
             replica.recovery = GenStamp::default();
         }
+    }
+
+    /// All that is on a volume is lost.
+    pub fn lose(&mut self, volume: usize) {
+        self.replicas.retain(|_, replica| replica.volume != volume);
+        self.bad.retain(|(at, _), _| *at != volume);
+        self.volumes[volume].forget();
+    }
+
+    /// A volume is replaced by an empty one.
+    pub fn replace(&mut self, volume: usize) {
+        self.lose(volume);
+        let storage = StorageId(Uuid(self.volumes[volume].storage.0.0 + 1000));
+        self.volumes[volume] = Volume::new(storage);
     }
 
     /// Remembers the past that a reply proves.
@@ -217,22 +247,24 @@ impl Datanode {
 
     /// Finds a flipped bit: sets the replica aside and tells.
     pub fn set_aside(&mut self, id: BlockId) {
-        if let Some(block) = self.block(id) {
-            self.replicas.remove(&id);
-            self.bad.insert(id, block.stamp);
-            self.events.push(ReplicaEvent::Bad(block));
+        if let Some(block) = self.block(id)
+            && let Some(replica) = self.replicas.remove(&id)
+        {
+            self.bad.insert((replica.volume, id), block.stamp);
+            self.note(replica.volume, ReplicaEvent::Bad(block));
         }
     }
 
-    /// Deletes a replica of exactly this stamp.
-    pub fn delete(&mut self, id: BlockId, stamp: GenStamp, any_stamp: bool) {
-        if let Some(block) = self.block(id)
-            && (block.stamp == stamp || any_stamp)
-        {
-            self.replicas.remove(&id);
-            self.events.push(ReplicaEvent::Deleted(block));
-        } else if self.block(id).is_none() {
-            self.events.push(ReplicaEvent::Deleted(Block { id, stamp, len: 0 }));
+    /// Deletes a replica of exactly this stamp; one that is not there is confirmed as deleted too.
+    pub fn delete(&mut self, volume: usize, block: Block, any_stamp: bool) {
+        match self.replicas.get(&block.id).filter(|replica| replica.volume == volume) {
+            Some(replica) if replica.stamp == block.stamp || any_stamp => {
+                let deleted = Block { stamp: replica.stamp, len: replica.len(), ..block };
+                self.replicas.remove(&block.id);
+                self.note(volume, ReplicaEvent::Deleted(deleted));
+            }
+            Some(_) => {}
+            None => self.note(volume, ReplicaEvent::Deleted(block)),
         }
     }
 }

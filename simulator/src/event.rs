@@ -2,7 +2,7 @@
 
 use mammoth_namenode_core::api::{Answer, Command, Outcome, Query, Reply};
 use mammoth_protocol::internal::{DnCommand, FullReportSlice, HeartbeatRequest, IncrementalReport, RegisterRequest};
-use mammoth_protocol::{CallId, Epoch, FsError, Term};
+use mammoth_protocol::{Block, CallId, DatanodeId, Epoch, FsError, Seq, Term};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -39,12 +39,22 @@ pub enum Request {
     Register(Index, RegisterRequest),
     /// A datanode lives.
     Heartbeat(Index, HeartbeatRequest),
-    /// Changes of its volume.
-    Incremental(Index, IncrementalReport),
-    /// All of its volume.
-    Full(Index, FullReportSlice),
+    /// Changes of its volumes; reports of one datanode are numbered.
+    Incremental(Index, u64, IncrementalReport),
+    /// A part of the list of all that is on a volume.
+    Full(Index, u64, FullReportSlice),
+    /// A client read bad bytes from this datanode.
+    Bad(DatanodeId, Block),
     /// The end of a block recovery.
     CommitSync(Index, mammoth_protocol::internal::CommitBlockSync),
+}
+
+impl Request {
+    /// Whether the namenode remembers it, so that a repetition is answered as the first copy was.
+    #[must_use]
+    pub fn is_remembered(&self) -> bool {
+        matches!(self, Self::Command { command, .. } if crate::namenode::is_remembered(command))
+    }
 }
 
 /// A message from the namenode.
@@ -70,12 +80,10 @@ pub enum Response {
     },
     /// To a datanode: taken in.
     Registered(Index, Epoch, Term),
-    /// To a datanode: its orders.
-    Orders(Index, Term, Outcome),
-    /// To a datanode: its incremental report has arrived.
-    Taken(Index, Term, Outcome),
-    /// To a datanode: its full report has arrived.
-    FullTaken(Index, Term, Outcome),
+    /// To a datanode: its orders, and how much of the log is durable.
+    Orders(Index, Term, Seq, Outcome),
+    /// To a datanode: its report of this number has arrived.
+    Taken(Index, Term, u64, Outcome),
 }
 
 /// One thing that happens.
@@ -106,8 +114,8 @@ pub enum Event {
     HeartbeatDue(Index),
     /// A datanode sends what has changed, or again what was not answered.
     ReportDue(Index),
-    /// A datanode carries out an order.
-    Order(Index, Term, DnCommand),
+    /// A datanode carries out an order that it got in this term and registration.
+    Order(Index, Term, Epoch, DnCommand),
     /// A datanode starts again.
     DatanodeStarts(Index),
     /// A client makes its next step, or repeats the call that was not answered.
@@ -117,6 +125,8 @@ pub enum Event {
         /// Steps of an earlier plan are void.
         plan: u64,
     },
+    /// The administrator ends safe mode.
+    SafeModeEnds,
     /// Something breaks.
     Fault,
 }

@@ -1,17 +1,36 @@
-//! What breaks, and the rule that keeps it fair: the file system promises to survive what leaves one good replica of every
-//! block within reach, so no fault here takes the last one.
+//! What breaks. The rule that keeps it fair is in [`crate::fair`].
 
-use crate::event::Event;
+use crate::client::Task;
+use crate::datanode::VOLUMES;
+use crate::event::{Event, Index};
 use crate::world::{CLIENTS, DATANODES, World};
-use mammoth_protocol::internal::ReplicaState;
-use mammoth_protocol::{BlockId, StorageId};
+use mammoth_namenode_core::api::SafeModeAction;
+use mammoth_protocol::BlockId;
 
-/// How one fault is chosen, in parts of a hundred.
-const NAMENODE_CRASH: std::ops::Range<u64> = 0..25;
-const DATANODE_CRASH: std::ops::Range<u64> = 25..55;
-const CLIENT_CRASH: std::ops::Range<u64> = 55..70;
-const BIT_FLIP: std::ops::Range<u64> = 70..85;
-const DISK_LOST: std::ops::Range<u64> = 85..92;
+/// Longest pause between two faults.
+const PAUSE_MS: u64 = 4_000;
+/// The namenode's wall clock is ahead of true time by less than this. It must not exceed what the retry cache keeps.
+const WALL_JUMP_MS: u64 = 500_000;
+
+/// One kind of fault.
+type Fault = fn(&mut World);
+
+/// Every kind, with its weight.
+const FAULTS: [(u64, Fault); 13] = [
+    (20, World::namenode_crashes),
+    (5, World::namenode_disk_fails),
+    (25, World::datanode_crashes),
+    (8, World::datanode_hangs),
+    (12, World::client_crashes),
+    (6, World::client_hangs),
+    (18, World::bit_flips),
+    (8, World::volume_is_replaced),
+    (5, World::volume_fails),
+    (8, World::scrub_all),
+    (4, World::wall_clock_jumps),
+    (3, World::safe_mode_begins),
+    (4, World::namenode_restarts_at_once),
+];
 
 impl World {
     /// Something breaks, and the next fault is planned.
@@ -19,43 +38,59 @@ impl World {
         if self.healing {
             return;
         }
-        let delay = 500 + self.rng.below(6_000);
+        let delay = 200 + self.rng.below(PAUSE_MS);
         self.later(delay, Event::Fault);
-        let kind = self.rng.below(100);
-        if NAMENODE_CRASH.contains(&kind) {
-            self.namenode_crashes();
-        } else if DATANODE_CRASH.contains(&kind) {
-            self.datanode_crashes();
-        } else if CLIENT_CRASH.contains(&kind) {
-            self.client_crashes();
-        } else if BIT_FLIP.contains(&kind) {
-            self.bit_flips();
-        } else if DISK_LOST.contains(&kind) {
-            self.disk_is_lost();
-        } else {
-            self.scrub_all();
+        let mut left = self.rng.below(FAULTS.iter().map(|(weight, _)| weight).sum());
+        for (weight, fault) in FAULTS {
+            if left < weight {
+                return fault(self);
+            }
+            left -= weight;
         }
     }
 
+    fn some_datanode(&mut self) -> Index {
+        usize::try_from(self.rng.below(DATANODES as u64)).unwrap_or_default()
+    }
+
+    fn some_client(&mut self) -> Index {
+        usize::try_from(self.rng.below(CLIENTS as u64)).unwrap_or_default()
+    }
+
+    /// Enough datanodes stay to write to.
+    fn may_miss(&self, index: Index) -> bool {
+        let others = (0..DATANODES).filter(|other| *other != index && self.reachable(*other)).count();
+        self.reachable(index) && others >= 2
+    }
+
     fn datanode_crashes(&mut self) {
-        let index = usize::try_from(self.rng.below(DATANODES as u64)).unwrap_or_default();
-        let up = self.datanodes.iter().filter(|node| node.up).count();
-        if !self.datanodes[index].up || up <= 2 {
+        let index = self.some_datanode();
+        if !self.may_miss(index) {
             return;
         }
         self.coverage.hit("datanode crashed");
         self.datanodes[index].crash();
         // Some come back before they are missed, some long after.
-        let away = if self.rng.chance(500) { 100 + self.rng.below(3_000) } else { 20_000 + self.rng.below(40_000) };
+        let away = if self.rng.chance(500) { 100 + self.rng.below(3_000) } else { 10_000 + self.rng.below(30_000) };
         self.later(away, Event::DatanodeStarts(index));
     }
 
+    /// Stopped, and continued: before it is missed, or long after.
+    fn datanode_hangs(&mut self) {
+        let index = self.some_datanode();
+        if !self.may_miss(index) {
+            return;
+        }
+        self.coverage.hit("datanode hung");
+        self.datanodes[index].hung_until_ms = self.now_ms + 500 + self.rng.below(30_000);
+    }
+
     fn client_crashes(&mut self) {
-        let index = usize::try_from(self.rng.below(CLIENTS as u64)).unwrap_or_default();
-        self.coverage.hit("client crashed");
+        let index = self.some_client();
         if self.clients[index].doubt.is_some() {
             return;
         }
+        self.coverage.hit("client crashed");
         self.clients[index].crash();
         // Long enough for its last messages to arrive or be lost.
         self.clients[index].plan += 1;
@@ -64,40 +99,35 @@ impl World {
         self.later(delay, Event::ClientStep { client: index, plan });
     }
 
-    /// Good finalized replicas of a block with the stamp of this one, elsewhere and within reach.
-    fn others(&self, index: usize, id: BlockId) -> usize {
-        let Some(replica) = self.datanodes[index].replicas.get(&id) else { return 0 };
-        let good = |node: &&crate::datanode::Datanode| {
-            node.up
-                && node.index != index
-                && node.replicas.get(&id).is_some_and(|other| {
-                    !other.corrupt
-                        && other.stamp == replica.stamp
-                        && other.state == ReplicaState::Finalized
-                        && replica.state == ReplicaState::Finalized
-                })
-        };
-        self.datanodes.iter().filter(good).count()
+    /// Stopped, and continued: some after their leases are gone.
+    fn client_hangs(&mut self) {
+        let index = self.some_client();
+        let most = if self.rng.chance(300) { 90_000 } else { 30_000 };
+        self.coverage.hit("client hung");
+        if matches!(self.clients[index].task, Task::Write(_)) {
+            self.coverage.hit("writer hung");
+        }
+        self.clients[index].hung_until_ms = self.now_ms + 1_000 + self.rng.below(most);
     }
 
     fn bit_flips(&mut self) {
-        let index = usize::try_from(self.rng.below(DATANODES as u64)).unwrap_or_default();
+        let index = self.some_datanode();
         let ids: Vec<BlockId> = self.datanodes[index].replicas.keys().copied().collect();
-        let fair: Vec<BlockId> = ids.into_iter().filter(|id| self.others(index, *id) >= 2).collect();
+        let fair: Vec<BlockId> = ids.into_iter().filter(|id| self.may_lose(index, *id)).collect();
         let Some(id) = self.rng.pick(&fair).copied() else { return };
         self.coverage.hit("bit flipped");
+        self.fair.took(id, self.now_ms);
         if let Some(replica) = self.datanodes[index].replicas.get_mut(&id) {
             replica.corrupt = true;
         }
-        if self.bug != Some(crate::Bug::CorruptionUnseen) {
-            // Its scrubber, a copy or a reader comes by some time.
+        if self.rng.chance(300) {
             self.scrub(index);
         }
     }
 
     /// A datanode looks at all its checksums.
-    fn scrub(&mut self, index: usize) {
-        if !self.datanodes[index].up || self.bug == Some(crate::Bug::CorruptionUnseen) {
+    fn scrub(&mut self, index: Index) {
+        if !self.reachable(index) || self.bug == Some(crate::Bug::CorruptionUnseen) {
             return;
         }
         let flipped: Vec<BlockId> =
@@ -116,20 +146,51 @@ impl World {
         }
     }
 
-    /// A datanode's disk is replaced by an empty one, if every block on it is safe elsewhere.
-    fn disk_is_lost(&mut self) {
-        let index = usize::try_from(self.rng.below(DATANODES as u64)).unwrap_or_default();
-        let ids: Vec<BlockId> = self.datanodes[index].replicas.keys().copied().collect();
-        if !self.datanodes[index].up || !ids.iter().all(|id| self.others(index, *id) >= 1) {
-            return;
+    /// A volume whose loss is fair, with the blocks on it; the other one works.
+    fn some_volume(&mut self) -> Option<(Index, usize, Vec<BlockId>)> {
+        let index = self.some_datanode();
+        let volume = usize::try_from(self.rng.below(VOLUMES as u64)).unwrap_or_default();
+        let node = &self.datanodes[index];
+        if !self.may_miss(index) || node.volumes.iter().any(|volume| volume.failed) {
+            return None;
         }
-        self.coverage.hit("disk lost");
-        let node = &mut self.datanodes[index];
-        node.crash();
-        node.replicas.clear();
-        node.bad.clear();
-        node.storage = StorageId(mammoth_protocol::Uuid(node.storage.0.0 + 100));
+        let here = node.replicas.iter().filter(|(_, replica)| replica.volume == volume);
+        let ids: Vec<BlockId> = here.map(|(id, _)| *id).collect();
+        ids.iter().all(|id| self.may_lose(index, *id)).then_some((index, volume, ids))
+    }
+
+    /// A datanode goes down and comes back with an empty volume in place of an old one.
+    fn volume_is_replaced(&mut self) {
+        let Some((index, volume, ids)) = self.some_volume() else { return };
+        self.coverage.hit("volume replaced");
+        ids.into_iter().for_each(|id| self.fair.took(id, self.now_ms));
+        self.datanodes[index].crash();
+        self.datanodes[index].replace(volume);
         let delay = 500 + self.rng.below(20_000);
         self.later(delay, Event::DatanodeStarts(index));
+    }
+
+    /// A volume stops working while its datanode goes on.
+    fn volume_fails(&mut self) {
+        let Some((index, volume, ids)) = self.some_volume() else { return };
+        self.coverage.hit("volume failed");
+        ids.into_iter().for_each(|id| self.fair.took(id, self.now_ms));
+        self.datanodes[index].lose(volume);
+        self.datanodes[index].volumes[volume].failed = true;
+    }
+
+    /// Somebody sets the clock of the namenode's host.
+    fn wall_clock_jumps(&mut self) {
+        self.coverage.hit("wall clock jumped");
+        self.wall_offset_ms = self.rng.below(WALL_JUMP_MS);
+    }
+
+    fn safe_mode_begins(&mut self) {
+        if self.namenode.is_up() {
+            self.coverage.hit("safe mode by hand");
+            self.namenode_safe_mode(SafeModeAction::Enter);
+            let delay = 200 + self.rng.below(5_000);
+            self.later(delay, Event::SafeModeEnds);
+        }
     }
 }

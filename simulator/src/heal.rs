@@ -5,7 +5,6 @@ use crate::event::Event;
 use crate::oracle::{Content, Known, begins_with, length};
 use crate::world::{DATANODES, World};
 use mammoth_protocol::BlockId;
-use mammoth_protocol::internal::ReplicaState;
 
 /// Simulated time that healing may take: dead nodes are noticed, leases expire, copies are made.
 const HEAL_MS: u64 = 400_000;
@@ -21,7 +20,6 @@ impl World {
                 self.later(1, Event::DatanodeStarts(index));
             }
         }
-        self.scrub_all();
         if !self.namenode.is_up() {
             self.later(1, Event::NamenodeStarts);
         }
@@ -33,6 +31,7 @@ impl World {
                 continue;
             }
             look = self.now_ms + LOOK_MS;
+            self.scrub_all();
             let Some(reason) = self.not_healed() else { break };
             if self.now_ms > deadline {
                 return self.violation(format!("not healed after {} s: {reason}", HEAL_MS / 1000));
@@ -58,12 +57,7 @@ impl World {
         }
         self.namenode.owned_blocks().into_iter().find_map(|(id, stamp, len, wanted)| {
             let good = self.datanodes.iter().filter(|node| {
-                node.replicas.get(&id).is_some_and(|replica| {
-                    replica.stamp == stamp
-                        && replica.len() == len
-                        && !replica.corrupt
-                        && replica.state == ReplicaState::Finalized
-                })
+                node.replicas.get(&id).is_some_and(|replica| replica.is_good(stamp, len))
             });
             let good = good.count();
             (good != usize::from(wanted)).then(|| format!("block {id} has {good} good replicas and wants {wanted}"))
@@ -80,7 +74,10 @@ impl World {
                     Content::Closed(blocks) => (blocks, true),
                     Content::Open(blocks) => (blocks, false),
                 };
-                for (id, history) in blocks {
+                for (id, history) in blocks.iter().filter(|(_, history)| closed || length(history) > 0) {
+                    if self.namenode.owner_of(*id).is_none() {
+                        wrong.push(format!("{path}: block {id} with {history:?} is gone"));
+                    }
                     wrong.extend(self.wrong_replicas(*id, history, closed).map(|what| format!("{path}: {what}")));
                 }
             }

@@ -12,6 +12,7 @@ pub mod client;
 pub mod coverage;
 pub mod datanode;
 pub mod event;
+pub mod fair;
 pub mod faults;
 pub mod heal;
 pub mod namenode;

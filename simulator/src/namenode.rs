@@ -2,20 +2,26 @@
 
 mod audit;
 mod disk;
+mod doors;
+mod planted;
 
 use crate::bugs::Bug;
-use crate::event::{Event, Request, Response};
+use crate::coverage::Coverage;
+use crate::event::{Event, Index, Request, Response};
 use crate::world::World;
 use mammoth_journal::GroupCommit;
-use mammoth_journal::checkpoint::{CheckpointCommand, CheckpointPolicy, CheckpointWriter, MemoryStore, Slicer};
+use mammoth_journal::checkpoint::{CheckpointCommand, CheckpointWriter, MemoryStore, Slicer};
 use mammoth_journal::log::{Log, MemoryDisk};
-use mammoth_namenode_core::State;
-use mammoth_namenode_core::api::{Command, CoreConfig, Outcome, Report};
+use mammoth_namenode_core::api::{Command, CoreConfig, Outcome, Reply, Report, SafeModeAction};
+use mammoth_namenode_core::{Edit, State};
+use mammoth_protocol::internal::DnCommand;
 use mammoth_protocol::journaled::Journaled;
-use mammoth_protocol::{Auth, CallId, Caller, Epoch, FsError, Seq, Term};
+use mammoth_protocol::{Auth, CallId, Caller, Epoch, FsError, Now, Seq, Term};
 
 const CLUSTER: &str = "CID-sim";
 const TICK_MS: u64 = 250;
+/// Ticks in a row while the core says that there is more to do.
+const TICKS_AT_ONCE: usize = 100;
 
 /// The disk that outlives the process, and the process if it runs.
 pub struct Namenode {
@@ -23,6 +29,12 @@ pub struct Namenode {
     store: MemoryStore,
     live: Option<Box<Live>>,
     lives: u64,
+    /// Every decision of every life that may still be on the disk.
+    history: Vec<(Seq, Vec<Edit>)>,
+    /// The disk will fail at the next sync.
+    disk_fails: bool,
+    /// What planted mistakes remember.
+    memory: planted::Memory,
 }
 
 /// What leaves when a decision is durable.
@@ -45,27 +57,15 @@ struct Live {
 /// Whether the namenode remembers calls of this kind, so that a repetition is answered and not carried out.
 #[must_use]
 pub fn is_remembered(command: &Command) -> bool {
-    match command {
+    matches!(
+        command,
         Command::Create { .. }
-        | Command::Append { .. }
-        | Command::Rename { .. }
-        | Command::Rename2 { .. }
-        | Command::Delete { .. }
-        | Command::UpdatePipeline { .. } => true,
-        Command::Mkdirs { .. }
-        | Command::AddBlock { .. }
-        | Command::AbandonBlock { .. }
-        | Command::Complete { .. }
-        | Command::Fsync { .. }
-        | Command::UpdateBlockForPipeline { .. }
-        | Command::RecoverLease { .. }
-        | Command::SetReplication { .. }
-        | Command::SetPermission { .. }
-        | Command::SetOwner { .. }
-        | Command::SetTimes { .. }
-        | Command::CommitBlockSync(_)
-        | Command::Internal(_) => false,
-    }
+            | Command::Append { .. }
+            | Command::Rename { .. }
+            | Command::Rename2 { .. }
+            | Command::Delete { .. }
+            | Command::UpdatePipeline { .. }
+    )
 }
 
 /// Settings under which minutes of simulated time show what a cluster does in hours.
@@ -94,13 +94,27 @@ fn internal() -> Caller {
     Caller { auth: Auth::Internal, ..caller(None) }
 }
 
+impl Default for Namenode {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Namenode {
     /// A namenode with an empty disk, not yet started.
     #[must_use]
     pub fn new() -> Self {
         let mut disk = MemoryDisk::new();
         Log::format(&mut disk, CLUSTER).expect("an empty memory disk takes a log");
-        Self { disk, store: MemoryStore::new(), live: None, lives: 0 }
+        Self {
+            disk,
+            store: MemoryStore::new(),
+            live: None,
+            lives: 0,
+            history: Vec::new(),
+            disk_fails: false,
+            memory: planted::Memory::default(),
+        }
     }
 
     /// It runs.
@@ -114,65 +128,79 @@ impl Namenode {
     pub fn is_settled(&self) -> bool {
         self.live.as_ref().is_some_and(|live| live.group.is_idle())
     }
+}
 
-    /// Highest durable sequence.
-    #[must_use]
-    pub fn durable_seq(&self) -> Seq {
-        self.live.as_ref().map(|live| live.group.synced_seq()).unwrap_or_default()
+type Answerer = Box<dyn FnOnce(Result<Reply, FsError>) -> Response>;
+
+/// What the namenode needs of the world while it works, and what it wants sent.
+struct Steps<'a> {
+    now: Now,
+    rng: &'a mut crate::rng::Rng,
+    coverage: &'a mut Coverage,
+    history: &'a mut Vec<(Seq, Vec<Edit>)>,
+    memory: &'a mut planted::Memory,
+    bug: Option<Bug>,
+    out: Vec<Response>,
+    /// Orders that were just given; they have not left yet.
+    orders: Vec<(Index, Vec<DnCommand>)>,
+    disk_failed: bool,
+}
+
+impl Steps<'_> {
+    fn entropy(&mut self) -> u64 {
+        self.rng.bits()
     }
 }
 
 impl Live {
     /// Decides and applies; the effect waits for durability.
-    fn carry_out(&mut self, world: &mut Steps<'_>, caller: &Caller, command: &Command, call: Option<Answerer>) {
-        let now = world.now;
-        match self.state.decide(now, world.entropy(), caller, command) {
+    fn carry_out(&mut self, steps: &mut Steps<'_>, caller: &Caller, command: &Command, answer: Option<Answerer>) {
+        let decided = self.state.decide(steps.now, steps.entropy(), caller, command);
+        steps.coverage.hit(doors::name_of(command, decided.is_ok()));
+        match decided {
             Ok(decision) if decision.edits.is_empty() => {
-                let effect = call.map(|answer| answer(Ok(decision.reply)));
-                self.hold(world, effect);
+                self.hold(steps, answer.map(|answer| answer(Ok(decision.reply))));
             }
             Ok(decision) => {
-                let torn = world.bug == Some(Bug::TornDecision);
+                let torn = steps.bug == Some(Bug::TornDecision);
                 let logged = if torn { &decision.edits[..1] } else { &decision.edits[..] };
-                let effect = call.map(|answer| answer(Ok(decision.reply)));
-                let early = world.bug == Some(Bug::ReplyBeforeSync);
+                let effect = answer.map(|answer| answer(Ok(decision.reply)));
+                let early = steps.bug == Some(Bug::ReplyBeforeSync);
                 let (now_out, later) = if early { (effect, None) } else { (None, effect) };
-                world.out.extend(now_out);
+                steps.out.extend(now_out);
                 let seq = self.group.decided(|out| State::encode_edits(logged, out), later);
-                let seq = seq.expect("a memory disk does not fail");
+                let seq = seq.expect("records are short and the log works");
                 for edit in &decision.edits {
                     self.state.apply(seq, edit);
                 }
+                steps.history.push((seq, decision.edits));
             }
-            Err(error) => {
-                let effect = call.map(|answer| answer(Err(error)));
-                self.hold(world, effect);
-            }
+            Err(error) => self.hold(steps, answer.map(|answer| answer(Err(error)))),
         }
     }
 
     /// What saw state that may not be durable leaves only when it is.
-    fn hold(&mut self, world: &mut Steps<'_>, effect: Effect) {
-        let early = world.bug == Some(Bug::ReplyBeforeSync);
-        let ready = if early { Some(effect) } else { self.group.hold(effect).expect("a memory disk does not fail") };
-        world.out.extend(ready.flatten());
+    fn hold(&mut self, steps: &mut Steps<'_>, effect: Effect) {
+        let early = steps.bug == Some(Bug::ReplyBeforeSync);
+        let ready = if early { Some(effect) } else { self.group.hold(effect).expect("the log works") };
+        steps.out.extend(ready.flatten());
     }
 
-    fn observe(&mut self, world: &mut Steps<'_>, report: Report) -> Outcome {
-        let mut outcome = self.state.observe(world.now, report);
+    fn observe(&mut self, steps: &mut Steps<'_>, report: Report) -> Outcome {
+        let mut outcome = self.state.observe(steps.now, report);
         for command in std::mem::take(&mut outcome.commands) {
-            self.carry_out(world, &internal(), &command, None);
+            self.carry_out(steps, &internal(), &command, None);
         }
         outcome
     }
 
     /// Orders leave only when every edit that they may follow from is durable.
-    fn hold_orders(&mut self, world: &mut Steps<'_>, response: Response) {
-        if world.bug == Some(Bug::OrderBeforeSync) {
-            world.out.push(response);
+    fn hold_orders(&mut self, steps: &mut Steps<'_>, response: Response) {
+        if steps.bug == Some(Bug::OrderBeforeSync) {
+            steps.out.push(response);
         } else {
-            let ready = self.group.hold(Some(response)).expect("a memory disk does not fail");
-            world.out.extend(ready.flatten());
+            let ready = self.group.hold(Some(response)).expect("the log works");
+            steps.out.extend(ready.flatten());
         }
     }
 
@@ -182,33 +210,33 @@ impl Live {
     }
 }
 
-type Answerer = Box<dyn FnOnce(Result<mammoth_namenode_core::api::Reply, FsError>) -> Response>;
-
-/// What the namenode needs of the world while it works, and what it wants sent.
-struct Steps<'a> {
-    now: mammoth_protocol::Now,
-    rng: &'a mut crate::rng::Rng,
-    bug: Option<Bug>,
-    out: Vec<Response>,
-}
-
-impl Steps<'_> {
-    fn entropy(&mut self) -> u64 {
-        self.rng.bits()
-    }
-}
-
 impl World {
     /// Lets the namenode work, if it runs, and sends what may leave.
     fn with_namenode(&mut self, work: impl FnOnce(&mut Live, &mut Steps<'_>)) {
         let now = self.now();
         let Some(mut live) = self.namenode.live.take() else { return };
-        let mut steps = Steps { now, rng: &mut self.rng, bug: self.bug, out: Vec::new() };
+        let mut steps = Steps {
+            now,
+            rng: &mut self.rng,
+            coverage: &mut self.coverage,
+            history: &mut self.namenode.history,
+            memory: &mut self.namenode.memory,
+            bug: self.bug,
+            out: Vec::new(),
+            orders: Vec::new(),
+            disk_failed: false,
+        };
         work(&mut live, &mut steps);
-        let out = steps.out;
+        let (out, orders, disk_failed) = (steps.out, steps.orders, steps.disk_failed);
         self.namenode.live = Some(live);
+        for (index, orders) in orders {
+            self.check_orders(index, &orders);
+        }
         for response in out {
             self.send_from_namenode(response);
+        }
+        if disk_failed {
+            self.namenode_crashes();
         }
         self.start_sync();
     }
@@ -216,8 +244,12 @@ impl World {
     /// A message has arrived.
     pub(crate) fn namenode_takes(&mut self, request: Request) {
         if !self.namenode.is_up() {
-            self.coverage.hit("request to a namenode that is down");
-            return;
+            return self.coverage.hit("request to a namenode that is down");
+        }
+        if let Request::Command { client, call, .. } = &request
+            && self.clients[*client].refused.contains(call)
+        {
+            return self.coverage.hit("late copy of a refused call");
         }
         self.with_namenode(|live, steps| live.take(steps, request));
     }
@@ -229,7 +261,7 @@ impl World {
         }
         self.later(TICK_MS, Event::Tick { life });
         self.with_namenode(|live, steps| {
-            for _ in 0..100 {
+            for _ in 0..TICKS_AT_ONCE {
                 let entropy = steps.entropy();
                 let outcome = live.state.tick(steps.now, entropy);
                 for command in &outcome.commands {
@@ -241,69 +273,11 @@ impl World {
             }
         });
     }
-}
 
-impl Live {
-    fn take(&mut self, steps: &mut Steps<'_>, request: Request) {
-        match request {
-            Request::Command { client, call, command } => {
-                let twice = steps.bug == Some(Bug::RetryRunTwice);
-                let caller = caller((!twice).then_some(call));
-                let answer: Answerer = Box::new(move |result| Response::Reply { client, call, result });
-                self.carry_out(steps, &caller, &command, Some(answer));
-            }
-            Request::Query { client, call, query } => {
-                let mut saw = Vec::new();
-                let entropy = steps.entropy();
-                let result = self.state.query(steps.now, entropy, &caller(None), &query, &mut saw);
-                self.hold(steps, Some(Response::Answer { client, call, result }));
-            }
-            Request::Renew { name } => {
-                self.observe(steps, Report::RenewLease { client: name });
-            }
-            Request::Register(index, request) => {
-                let epoch = self.epoch();
-                let outcome = self.observe(steps, Report::Register { request, epoch });
-                if outcome.refused.is_none() {
-                    let term = self.term;
-                    self.hold_orders(steps, Response::Registered(index, epoch, term));
-                }
-            }
-            Request::Heartbeat(index, request) => {
-                let outcome = self.observe(steps, Report::Heartbeat(request));
-                let term = self.term;
-                self.hold_orders(steps, Response::Orders(index, term, outcome));
-            }
-            Request::Incremental(index, mut report) => {
-                if steps.bug == Some(Bug::GapHidden) {
-                    self.hide_gaps(&mut report);
-                }
-                let outcome = self.observe(steps, Report::Incremental(report));
-                let term = self.term;
-                self.hold_orders(steps, Response::Taken(index, term, outcome));
-            }
-            Request::Full(index, slice) => {
-                let outcome = self.observe(steps, Report::Full(slice));
-                let term = self.term;
-                self.hold_orders(steps, Response::FullTaken(index, term, outcome));
-            }
-            Request::CommitSync(_, commit) => {
-                self.carry_out(steps, &internal(), &Command::CommitBlockSync(commit), None);
-            }
-        }
+    /// The administrator switches safe mode.
+    pub(crate) fn namenode_safe_mode(&mut self, action: SafeModeAction) {
+        self.with_namenode(|live, steps| {
+            live.observe(steps, Report::SafeMode(action));
+        });
     }
-
-    /// The planted mistake: half of the reports vanish behind the door, and the sequence hides it.
-    fn hide_gaps(&mut self, report: &mut mammoth_protocol::internal::IncrementalReport) {
-        for storage in &mut report.storages {
-            if storage.seq % 2 == 0 {
-                storage.events.clear();
-            }
-        }
-    }
-}
-
-/// A policy under which a run sees many checkpoints.
-fn policy() -> CheckpointPolicy {
-    CheckpointPolicy { bytes: 4_000, interval_ms: 3_000, rows_per_slice: 5 }
 }

@@ -46,6 +46,14 @@ pub enum Change {
     Inner,
 }
 
+impl Change {
+    /// Whether it shows in the names, or in what they name.
+    #[must_use]
+    pub fn shows(&self) -> bool {
+        *self != Self::Inner
+    }
+}
+
 /// One client's view of its folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct View {
@@ -102,6 +110,13 @@ impl View {
         self.known.iter().filter(|(_, known)| closed(known)).map(|(path, _)| path.clone()).collect()
     }
 
+    /// Paths of files that are open, or were left open.
+    #[must_use]
+    pub fn open_files(&self) -> Vec<String> {
+        let open = |known: &Known| matches!(known, Known::File(Content::Open(_), _));
+        self.known.iter().filter(|(_, known)| open(known)).map(|(path, _)| path.clone()).collect()
+    }
+
     /// Paths of all files.
     #[must_use]
     pub fn files(&self) -> Vec<String> {
@@ -155,10 +170,9 @@ fn difference(path: &str, known: &Known, actual: &Actual) -> Option<String> {
                 .then(|| format!("{path} was closed with {lengths:?} and is {actual:?}"))
         }
         Known::File(Content::Open(acked), _) => {
-            // What a pipeline acknowledged of complete blocks must be there; the last block may still be growing.
-            let complete = acked.len().saturating_sub(1);
-            let kept = acked.iter().take(complete).zip(&actual.blocks).filter(|((id, _), (is, _))| id == is).count();
-            (kept < complete).then(|| format!("{path} lost blocks: acknowledged {acked:?}, there {:?}", actual.blocks))
+            let there = |id: &BlockId| actual.blocks.iter().any(|(is, _)| is == id);
+            let gone = acked.iter().find(|(id, history)| length(history) > 0 && !there(id));
+            gone.map(|(id, _)| format!("{path} lost {id}: acknowledged {acked:?}, there {:?}", actual.blocks))
         }
     }
 }

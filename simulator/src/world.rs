@@ -5,14 +5,16 @@ use crate::client::Client;
 use crate::coverage::Coverage;
 use crate::datanode::Datanode;
 use crate::event::{Event, Index, Queue, Request, Response};
+use crate::fair::Fair;
 use crate::namenode::Namenode;
 use crate::rng::Rng;
+use mammoth_namenode_core::api::SafeModeAction;
 use mammoth_protocol::{DatanodeId, Now};
 
 /// Fake datanodes and clients of a world.
 pub const DATANODES: usize = 5;
 /// Fake clients.
-pub const CLIENTS: usize = 3;
+pub const CLIENTS: usize = 4;
 
 /// How a run ended.
 #[derive(Clone, Debug)]
@@ -49,8 +51,13 @@ pub struct World {
     pub healing: bool,
     /// Identities of writers given out.
     pub writers: u64,
-    /// Some replica's only good bytes may be gone by more faults than the file system promises to survive.
+    /// What faults have taken.
+    pub fair: Fair,
+    /// The namenode's wall clock is so far ahead.
+    pub wall_offset_ms: u64,
+    /// The first thing that went wrong.
     pub violation: Option<String>,
+    tells: bool,
     trace: u64,
 }
 
@@ -84,7 +91,10 @@ impl World {
             bug,
             healing: false,
             writers: 0,
+            fair: Fair::default(),
+            wall_offset_ms: 0,
             violation: None,
+            tells: std::env::var_os("MAMMOTH_SIM_TRACE").is_some(),
             trace: 0xcbf2_9ce4_8422_2325,
         };
         world.later(1, Event::NamenodeStarts);
@@ -101,7 +111,7 @@ impl World {
     /// Both clocks.
     #[must_use]
     pub fn now(&self) -> Now {
-        Now { monotonic_ms: self.now_ms, wall_ms: 1_700_000_000_000 + self.now_ms }
+        Now { monotonic_ms: self.now_ms, wall_ms: 1_700_000_000_000 + self.wall_offset_ms + self.now_ms }
     }
 
     /// Adds an event.
@@ -128,6 +138,9 @@ impl World {
             return self.violation("nothing is left to happen".to_owned());
         };
         self.now_ms = self.now_ms.max(at_ms);
+        if let Some(wakes_ms) = self.addressee_hangs_until(&event) {
+            return self.queue.add(wakes_ms, event);
+        }
         self.record(&event);
         match event {
             Event::ToNamenode(request) => self.namenode_takes(request),
@@ -138,9 +151,10 @@ impl World {
             Event::NamenodeStarts => self.namenode_starts(),
             Event::HeartbeatDue(index) => self.heartbeat_due(index),
             Event::ReportDue(index) => self.report_due(index),
-            Event::Order(index, term, order) => self.obey(index, term, order),
+            Event::Order(index, term, epoch, order) => self.obey(index, term, epoch, order),
             Event::DatanodeStarts(index) => self.datanode_starts(index),
             Event::ClientStep { client, plan } => self.client_step(client, plan),
+            Event::SafeModeEnds => self.namenode_safe_mode(SafeModeAction::Leave),
             Event::Fault => self.fault(),
         }
         self.check_core();
@@ -149,7 +163,7 @@ impl World {
     /// Folds an event into the trace.
     fn record(&mut self, event: &Event) {
         let text = format!("{} {event:?}", self.now_ms);
-        if std::env::var_os("MAMMOTH_SIM_TRACE").is_some() {
+        if self.tells {
             eprintln!("{text}");
         }
         for byte in text.bytes() {
@@ -165,10 +179,33 @@ impl World {
                 self.datanodes[index].registered(epoch, term);
                 self.report_soon(index);
             }
-            Response::Orders(index, term, outcome) => self.take_orders(index, term, outcome),
-            Response::Taken(index, term, outcome) => self.report_taken(index, term, outcome),
-            Response::FullTaken(index, term, outcome) => self.full_taken(index, term, &outcome),
+            Response::Orders(index, term, seq, outcome) => self.take_orders(index, term, seq, outcome),
+            Response::Taken(index, term, number, outcome) => self.report_taken(index, term, number, &outcome),
         }
+    }
+
+    /// Whether a datanode runs and moves.
+    #[must_use]
+    pub fn reachable(&self, index: Index) -> bool {
+        self.datanodes[index].up && self.datanodes[index].hung_until_ms <= self.now_ms
+    }
+
+    /// When the process wakes that an event is for, if it is stopped.
+    fn addressee_hangs_until(&self, event: &Event) -> Option<u64> {
+        let until_ms = match event {
+            Event::HeartbeatDue(index)
+            | Event::ReportDue(index)
+            | Event::Order(index, ..)
+            | Event::FromNamenode(
+                Response::Registered(index, ..) | Response::Orders(index, ..) | Response::Taken(index, ..),
+            ) => self.datanodes[*index].hung_until_ms,
+            Event::ClientStep { client, .. }
+            | Event::FromNamenode(Response::Reply { client, .. } | Response::Answer { client, .. }) => {
+                self.clients[*client].hung_until_ms
+            }
+            _ => 0,
+        };
+        (until_ms > self.now_ms).then_some(until_ms)
     }
 
     /// Most messages are quick, some are not.
@@ -187,8 +224,8 @@ impl World {
         // A transport does not double calls; a client that repeats one it thinks lost does, and only where the namenode
         // remembers calls is a late repetition harmless.
         let doubled = match &request {
-            Request::Command { command, .. } => crate::namenode::is_remembered(command),
-            Request::Query { .. } | Request::Renew { .. } => false,
+            Request::Command { .. } => request.is_remembered(),
+            Request::Query { .. } | Request::Renew { .. } | Request::Bad(..) => false,
             Request::Register(..)
             | Request::Heartbeat(..)
             | Request::Incremental(..)

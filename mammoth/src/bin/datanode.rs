@@ -1,3 +1,9 @@
 //! The `datanode` program.
 
-fn main() {}
+use clap::Parser;
+use mammoth::layout::Role;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    mammoth::daemon::main(Role::Datanode, &mammoth::args::Daemon::parse())
+}

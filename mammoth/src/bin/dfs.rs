@@ -1,3 +1,7 @@
-//! The `dfs` program.
+//! The `dfs` program: the file system shell.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    mammoth_cli::main(std::env::args_os().skip(1).collect())
+}

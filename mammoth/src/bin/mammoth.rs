@@ -1,3 +1,22 @@
 //! The `mammoth` program.
 
-fn main() {}
+use clap::Parser;
+use mammoth::args::{Mammoth, Verb};
+use mammoth::layout::Role;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let parsed = match Mammoth::try_parse() {
+        Ok(parsed) => parsed,
+        Err(error) => return mammoth::args::refuse(&error),
+    };
+    match parsed.command {
+        Verb::Demo(args) => mammoth::report(mammoth::demo::run(&args)),
+        Verb::Up(args) => mammoth::report(mammoth::up::up(&args)),
+        Verb::Down(args) => mammoth::report(mammoth::up::down(&args)),
+        Verb::Restart(args) => mammoth::report(mammoth::up::restart(&args)),
+        Verb::Namenode(args) => mammoth::daemon::main(Role::Namenode, &args),
+        Verb::Datanode(args) => mammoth::daemon::main(Role::Datanode, &args),
+        Verb::Dfs { args } => mammoth_cli::main(args),
+    }
+}

@@ -1,3 +1,9 @@
 //! The `namenode` program.
 
-fn main() {}
+use clap::Parser;
+use mammoth::layout::Role;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    mammoth::daemon::main(Role::Namenode, &mammoth::args::Daemon::parse())
+}

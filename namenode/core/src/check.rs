@@ -5,7 +5,6 @@ use crate::blocks::BlockMeta;
 use crate::derived::{NAMENODE_HOLDER, Tree};
 use crate::rows::{DETACHED, Inode};
 use crate::state::State;
-use mammoth_protocol::limits::{BLOCKS_IN_FILE_ROW, BLOCKS_PER_ROW};
 use mammoth_protocol::{BlockId, InodeId};
 use std::collections::BTreeMap;
 
@@ -52,6 +51,17 @@ pub fn owned_blocks(state: &State) -> Vec<(BlockId, BlockMeta)> {
     ids.filter_map(|id| state.blocks.get(id).map(|meta| (id, meta))).collect()
 }
 
+/// The whole hard state as the checkpoint would have it, in key order: for audits that compare two states.
+#[must_use]
+pub fn rows(state: &State) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let encoded = state.rows.all_keys().into_iter().map(|key| {
+        let mut value = Vec::new();
+        state.rows.encode_row(&key, &mut value);
+        (key, value)
+    });
+    encoded.collect()
+}
+
 /// Folder contents, the detached folders and the counts are exactly what the inodes' parents and names say; every inode can be
 /// reached from the root or a detached folder.
 fn tree_is_of_rows(state: &State) -> Result<(), String> {
@@ -79,21 +89,7 @@ fn block_belongs_to_one_file(state: &State) -> Result<(), String> {
 
 /// Rows of a file's blocks are full but for the last, numbered from 0, and belong to a file.
 fn blocks_are_dense(state: &State) -> Result<(), String> {
-    let mut expected: Option<(InodeId, u32)> = None;
-    for ((id, number), segment) in &state.rows.segments {
-        let file = state.rows.file(*id).ok_or_else(|| format!("segment {number} of {id}, which is no file"))?;
-        let next = expected.filter(|(file, _)| file == id).map_or(0, |(_, number)| number);
-        if *number != next || file.first.blocks().len() != BLOCKS_IN_FILE_ROW || segment.run.blocks().is_empty() {
-            return Err(format!("segment {number} of {id} does not follow on"));
-        }
-        if segment.run.blocks().len() > BLOCKS_PER_ROW {
-            return Err(format!("segment {number} of {id} is too long"));
-        }
-        let full = segment.run.blocks().len() == BLOCKS_PER_ROW;
-        // u32::MAX: nothing may follow.
-        expected = Some((*id, if full { number + 1 } else { u32::MAX }));
-    }
-    Ok(())
+    state.rows.check_shape()
 }
 
 /// All blocks of a closed file are committed, and all of an open one but the last.

@@ -22,8 +22,8 @@
 //!
 //! * [`api`]: what goes in and out, as types.
 //! * `rows`: hard state as rows, the edits that change them, their bytes. `derived`: what follows from rows.
-//! * `decide`: one file per family of commands. `query`: one file per family of questions. `paths`, `access`: lookup and
-//!   permissions, shared by both.
+//! * `decide`: one file per family of commands. `query`: one file per family of questions. `paths`, `access`, `safe_mode`,
+//!   `errors`: lookup, permissions and refusals, shared by both.
 //! * `blocks`: replicas, datanodes, placement, repair, safe mode. `soft`: reports and time.
 //! * [`check`]: the invariants, by name.
 //!
@@ -40,6 +40,7 @@ mod errors;
 mod paths;
 mod query;
 mod rows;
+mod safe_mode;
 mod soft;
 mod state;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::{BLOCK_SIZE, Phase, Task, Writing};
 use crate::event::Index;
-use crate::oracle::Change;
+use crate::oracle::{Change, is_below};
 use crate::world::World;
 use mammoth_namenode_core::api::{Command, Query};
 use mammoth_protocol::DfsPath;
@@ -18,23 +18,24 @@ impl World {
         let folder = self.clients[index].folder();
         if self.clients[index].doubt.is_some() {
             // The process before died in a call: find out what came of it before doing anything.
-            self.settle_doubt(index);
-            return;
+            return self.settle_doubt(index);
         }
         if !self.clients[index].view.known.contains_key(&folder) {
-            self.mkdir(index, folder);
-            return;
+            return self.mkdir(index, folder);
         }
         match self.rng.below(100) {
-            0..=9 => {
+            0..=7 => {
                 let name = format!("{folder}/d{}", self.rng.below(3));
                 self.mkdir(index, name);
             }
-            10..=44 => self.write_new(index),
-            45..=54 => self.append(index),
-            55..=62 => self.delete(index),
-            63..=74 => self.rename(index),
-            75..=80 => self.set_replication(index),
+            8..=39 => self.write_new(index),
+            40..=51 => self.append(index),
+            52..=58 => self.delete(index),
+            59..=68 => self.rename(index),
+            69..=75 => self.set_replication(index),
+            76..=79 => self.change_attributes(index),
+            80..=82 => self.create_again(index),
+            83..=87 => self.recover_lease(index),
             _ => self.read(index),
         }
     }
@@ -48,7 +49,6 @@ impl World {
         if self.clients[index].view.known.contains_key(&name) {
             return self.client_idle(index);
         }
-        self.coverage.hit("mkdir");
         let command = Command::Mkdirs { path: path(&name), mode: 0o755, create_parent: true };
         self.simple(index, command, Change::Mkdir(name));
     }
@@ -60,21 +60,41 @@ impl World {
         format!("{dir}/f{}", self.rng.below(4))
     }
 
-    fn write_new(&mut self, index: Index) {
-        let name = self.file_name(index);
-        let replication = if self.rng.chance(200) { 2 } else { 3 };
-        self.coverage.hit(if self.clients[index].view.known.contains_key(&name) { "overwrite" } else { "create" });
-        let command = Command::Create {
-            path: path(&name),
+    fn some_path(&mut self, index: Index) -> Option<String> {
+        let all: Vec<String> = self.clients[index].view.known.keys().skip(1).cloned().collect();
+        self.rng.pick(&all).cloned()
+    }
+
+    fn some_file(&mut self, index: Index) -> Option<String> {
+        let files = self.clients[index].view.files();
+        self.rng.pick(&files).cloned()
+    }
+
+    fn creation(&self, index: Index, name: &str, overwrite: bool, replication: u16) -> Command {
+        Command::Create {
+            path: path(name),
             mode: 0o644,
-            overwrite: true,
+            overwrite,
             create_parent: false,
             replication,
             block_size: BLOCK_SIZE,
             client: self.clients[index].name(),
-        };
+        }
+    }
+
+    fn write_new(&mut self, index: Index) {
+        let name = self.file_name(index);
+        let replication = if self.rng.chance(200) { 2 } else { 3 };
+        if self.clients[index].view.known.contains_key(&name) {
+            if self.clients[index].view.dirs().contains(&name) {
+                return self.client_idle(index);
+            }
+            self.coverage.hit("overwrite");
+        }
+        let command = self.creation(index, &name, true, replication);
         let change = Change::Create(name.clone(), replication);
-        let blocks_left = self.rng.below(4);
+        // More than a file's own row of blocks holds, now and then.
+        let blocks_left = if self.rng.chance(100) { 4 + self.rng.below(4) } else { self.rng.below(4) };
         self.clients[index].task = Task::Write(self.writing(name, blocks_left));
         self.call(index, command, change);
     }
@@ -82,10 +102,12 @@ impl World {
     fn writing(&mut self, path: String, blocks_left: u64) -> Writing {
         self.writers += 1;
         Writing {
+            opened_as: path.clone(),
             path,
             file: None,
             blocks_left,
             done: Vec::new(),
+            sure: 0,
             previous: None,
             current: None,
             phase: Phase::Opening,
@@ -97,7 +119,6 @@ impl World {
     fn append(&mut self, index: Index) {
         let closed = self.clients[index].view.closed_files();
         let Some(name) = self.rng.pick(&closed).cloned() else { return self.client_idle(index) };
-        self.coverage.hit("append");
         let command = Command::Append { path: path(&name), client: self.clients[index].name(), new_block: false };
         let blocks_left = self.rng.below(2);
         self.clients[index].task = Task::Write(self.writing(name.clone(), blocks_left));
@@ -105,42 +126,80 @@ impl World {
     }
 
     fn delete(&mut self, index: Index) {
-        let all: Vec<String> = self.clients[index].view.known.keys().skip(1).cloned().collect();
-        let Some(name) = self.rng.pick(&all).cloned() else { return self.client_idle(index) };
-        self.coverage.hit("delete");
+        let Some(name) = self.some_path(index) else { return self.client_idle(index) };
         let command = Command::Delete { path: path(&name), recursive: true };
         self.simple(index, command, Change::Delete(name));
     }
 
     fn rename(&mut self, index: Index) {
-        let all: Vec<String> = self.clients[index].view.known.keys().skip(1).cloned().collect();
-        let target = self.file_name(index);
-        let Some(name) = self.rng.pick(&all).cloned() else { return self.client_idle(index) };
-        if self.clients[index].view.known.contains_key(&target) || crate::oracle::is_below(&target, &name) {
+        let (name, target) = (self.some_path(index), self.file_name(index));
+        let Some(name) = name else { return self.client_idle(index) };
+        if self.clients[index].view.known.contains_key(&target) || is_below(&target, &name) {
             return self.client_idle(index);
         }
-        self.coverage.hit("rename");
-        let command = if self.rng.chance(500) {
-            Command::Rename { src: path(&name), dst: path(&target) }
-        } else {
-            Command::Rename2 { src: path(&name), dst: path(&target), overwrite: false }
-        };
+        let command = self.renaming(&name, &target);
         self.simple(index, command, Change::Rename(name, target));
     }
 
+    fn renaming(&mut self, from: &str, to: &str) -> Command {
+        if self.rng.chance(500) {
+            Command::Rename { src: path(from), dst: path(to) }
+        } else {
+            Command::Rename2 { src: path(from), dst: path(to), overwrite: false }
+        }
+    }
+
+    /// A file that is being written gets another name; `false` if there is no free one.
+    pub(super) fn rename_in_between(&mut self, index: Index, writing: &mut Writing) -> bool {
+        let (from, to) = (writing.path.clone(), self.file_name(index));
+        if self.clients[index].view.known.contains_key(&to) {
+            return false;
+        }
+        self.coverage.hit("rename of a file that is being written");
+        let command = self.renaming(&from, &to);
+        writing.phase = Phase::Renaming;
+        self.clients[index].task = Task::Write(writing.clone());
+        self.call(index, command, Change::Rename(from, to));
+        true
+    }
+
     fn set_replication(&mut self, index: Index) {
-        let files = self.clients[index].view.files();
-        let Some(name) = self.rng.pick(&files).cloned() else { return self.client_idle(index) };
+        let Some(name) = self.some_file(index) else { return self.client_idle(index) };
         let replication = if self.rng.chance(500) { 2 } else { 3 };
-        self.coverage.hit("set replication");
         let command = Command::SetReplication { path: path(&name), replication };
         self.simple(index, command, Change::SetReplication(name, replication));
     }
 
+    fn change_attributes(&mut self, index: Index) {
+        let Some(name) = self.some_path(index) else { return self.client_idle(index) };
+        let command = match self.rng.below(3) {
+            0 => Command::SetPermission { path: path(&name), mode: 0o600 },
+            1 => Command::SetOwner { path: path(&name), owner: Some("other".to_owned()), group: None },
+            _ => Command::SetTimes { path: path(&name), mtime_ms: Some(self.rng.below(1 << 40)), atime_ms: None },
+        };
+        self.simple(index, command, Change::Inner);
+    }
+
+    /// Creates a file that is there already, open or closed, without leave to replace it.
+    fn create_again(&mut self, index: Index) {
+        let Some(name) = self.some_file(index) else { return self.client_idle(index) };
+        let command = self.creation(index, &name, false, 3);
+        self.clients[index].task = Task::Futile;
+        self.call(index, command, Change::Inner);
+    }
+
+    /// Takes the lease of a file that a client, perhaps another one, has open or left open.
+    fn recover_lease(&mut self, index: Index) {
+        let whose = if self.rng.chance(700) { index } else { self.rng.below(self.clients.len() as u64) as usize };
+        let open = self.clients[whose].view.open_files();
+        let Some(name) = self.rng.pick(&open).cloned() else { return self.client_idle(index) };
+        let command = Command::RecoverLease { path: path(&name), client: self.clients[index].name() };
+        self.clients[index].task = Task::Free;
+        self.call(index, command, Change::Inner);
+    }
+
     fn read(&mut self, index: Index) {
-        let files = self.clients[index].view.files();
-        let Some(name) = self.rng.pick(&files).cloned() else { return self.client_idle(index) };
-        self.coverage.hit("read");
+        let Some(name) = self.some_file(index) else { return self.client_idle(index) };
         self.clients[index].task = Task::Read(name.clone());
         self.ask(index, Query::BlockLocations { path: path(&name), offset: 0, len: u64::MAX });
     }

@@ -14,13 +14,20 @@ impl World {
     /// The next step of a writing client that waits for no answer.
     pub(crate) fn write_step(&mut self, index: Index, mut writing: Writing) {
         match writing.phase {
-            Phase::NextBlock => self.next_block(index, writing),
+            Phase::NextBlock => {
+                let renamed = self.rng.chance(50) && self.rename_in_between(index, &mut writing);
+                if !renamed {
+                    self.next_block(index, writing);
+                }
+            }
             Phase::Streaming => self.stream(index, &mut writing),
             Phase::Opening
             | Phase::Adding
             | Phase::Abandoning
             | Phase::Stamping
             | Phase::Updating
+            | Phase::Flushing
+            | Phase::Renaming
             | Phase::Completing => self.client_idle(index),
         }
     }
@@ -31,7 +38,7 @@ impl World {
         let command = if more {
             writing.phase = Phase::Adding;
             Command::AddBlock {
-                path: path(&writing.path),
+                path: path(&writing.opened_as),
                 file: writing.file,
                 client,
                 previous: writing.previous,
@@ -40,7 +47,7 @@ impl World {
             }
         } else {
             writing.phase = Phase::Completing;
-            Command::Complete { path: path(&writing.path), file: writing.file, client, last: writing.previous }
+            Command::Complete { path: path(&writing.opened_as), file: writing.file, client, last: writing.previous }
         };
         let close = Change::Close(writing.path.clone(), writing.done.clone());
         self.clients[index].task = Task::Write(writing);
@@ -49,11 +56,12 @@ impl World {
 
     /// Takes the block that the namenode gave.
     pub(crate) fn begin_block(&mut self, writing: &mut Writing, located: &LocatedBlock) {
-        let targets = located.places.iter().filter_map(|place| self.datanode_of(place.datanode)).collect();
+        let places = located.places.iter();
+        let targets = places.filter_map(|place| Some((self.datanode_of(place.datanode)?, place.storage))).collect();
         writing.blocks_left = writing.blocks_left.saturating_sub(1);
         let goal = if writing.blocks_left > 0 { BLOCK_SIZE } else { 1 + self.rng.below(BLOCK_SIZE) };
-        writing.current =
-            Some(Current { block: Block { len: 0, ..located.block }, targets, acked: Vec::new(), goal, set_up: false });
+        let block = Block { len: 0, ..located.block };
+        writing.current = Some(Current { block, targets, acked: Vec::new(), goal, set_up: false, sure: false });
         writing.phase = Phase::Streaming;
     }
 
@@ -70,7 +78,10 @@ impl World {
             current.set_up = true;
         }
         let have = length(&current.acked);
-        let end = have >= current.goal || self.rng.chance(600);
+        if have > 0 && self.rng.chance(50) {
+            return self.flush(index, writing, current);
+        }
+        let end = have >= current.goal || self.rng.chance(500);
         let upto = if end { current.goal } else { (have + 1 + self.rng.below(40)).min(current.goal) };
         if upto > have {
             current.acked.push((writing.writer, upto));
@@ -81,17 +92,32 @@ impl World {
             if end {
                 writing.previous = Some(current.block);
                 writing.done.push((current.block.id, current.acked));
+                writing.sure += usize::from(current.sure);
                 writing.phase = Phase::NextBlock;
             } else {
                 writing.current = Some(current);
             }
             self.clients[index].task = Task::Write(writing.clone());
-            return self.client_goes_on(index, 200);
+            return self.client_goes_on(index, 150);
         }
         self.coverage.hit("pipeline broke");
         cut(&mut current.acked, have);
-        current.targets.retain(|target| !failed.contains(target));
+        current.targets.retain(|(target, _)| !failed.contains(target));
         self.rebuild(index, writing, current);
+    }
+
+    /// Makes the acknowledged length known to the namenode.
+    fn flush(&mut self, index: Index, writing: &mut Writing, current: Current) {
+        let command = Command::Fsync {
+            path: path(&writing.opened_as),
+            file: writing.file,
+            client: self.clients[index].name(),
+            last_len: Some(length(&current.acked)),
+        };
+        writing.current = Some(current);
+        writing.phase = Phase::Flushing;
+        self.clients[index].task = Task::Write(writing.clone());
+        self.call(index, command, Change::Inner);
     }
 
     /// Asks for a new stamp, if any datanode is left; gives the file up otherwise.
@@ -99,9 +125,7 @@ impl World {
         if current.targets.is_empty() {
             self.coverage.hit("all datanodes of a pipeline lost");
             writing.current = Some(current);
-            self.clients[index].task = Task::Write(writing.clone());
-            self.clients[index].crash();
-            return self.client_goes_on(index, 5_000);
+            return self.give_up(index, writing.clone());
         }
         let command = Command::UpdateBlockForPipeline { block: current.block, client: self.clients[index].name() };
         writing.current = Some(current);
@@ -110,9 +134,16 @@ impl World {
         self.call(index, command, Change::Inner);
     }
 
+    /// The writer leaves the file as it is.
+    pub(crate) fn give_up(&mut self, index: Index, writing: Writing) {
+        self.clients[index].task = Task::Write(writing);
+        self.clients[index].crash();
+        self.client_goes_on(index, 5_000);
+    }
+
     fn abandon_block(&mut self, index: Index, writing: &mut Writing, current: Current) {
         let command = Command::AbandonBlock {
-            path: path(&writing.path),
+            path: path(&writing.opened_as),
             file: writing.file,
             client: self.clients[index].name(),
             block: current.block,
@@ -125,13 +156,13 @@ impl World {
 
     /// Opens a replica on every target; the first that fails, if one does.
     fn set_up_pipeline(&mut self, current: &Current) -> Option<Index> {
-        for &target in &current.targets {
-            let broken = self.link_breaks();
+        for &(target, storage) in &current.targets {
+            let broken = self.link_breaks() || !self.reachable(target);
             let node = &mut self.datanodes[target];
-            if !node.up || broken || node.replicas.contains_key(&current.block.id) {
-                return Some(target);
-            }
+            let volume = node.volume_for(storage).filter(|_| !broken && !node.replicas.contains_key(&current.block.id));
+            let Some(volume) = volume else { return Some(target) };
             let replica = Replica {
+                volume,
                 stamp: current.block.stamp,
                 history: Vec::new(),
                 state: ReplicaState::Rbw,
@@ -139,7 +170,7 @@ impl World {
                 recovery: GenStamp::default(),
             };
             node.replicas.insert(current.block.id, replica);
-            node.events.push(ReplicaEvent::Receiving(current.block));
+            node.note(volume, ReplicaEvent::Receiving(current.block));
             self.report_soon(target);
         }
         None
@@ -148,15 +179,15 @@ impl World {
     /// Brings every target to the bytes in `current`; those that failed.
     fn send_bytes(&mut self, current: &Current, end: bool) -> Vec<Index> {
         let mut failed = Vec::new();
-        for &target in &current.targets {
-            let broken = self.link_breaks();
+        for &(target, _) in &current.targets {
+            let broken = self.link_breaks() || !self.reachable(target);
             let fenceless = self.bug == Some(crate::Bug::RecoveryWithoutFence);
             let node = &mut self.datanodes[target];
             let replica = node.replicas.get_mut(&current.block.id).filter(|replica| {
                 let ours = replica.stamp == current.block.stamp && replica.state == ReplicaState::Rbw;
                 ours && replica.recovery == GenStamp::default() || fenceless
             });
-            let Some(replica) = replica.filter(|_| node.up && !broken) else {
+            let Some(replica) = replica.filter(|_| !broken) else {
                 failed.push(target);
                 continue;
             };
@@ -164,7 +195,8 @@ impl World {
             if end {
                 replica.state = ReplicaState::Finalized;
                 let block = Block { id: current.block.id, stamp: replica.stamp, len: length(&current.acked) };
-                node.events.push(ReplicaEvent::Received(block));
+                let volume = replica.volume;
+                node.note(volume, ReplicaEvent::Received(block));
                 self.report_soon(target);
             }
         }
@@ -175,24 +207,23 @@ impl World {
     pub(crate) fn restamp(&mut self, index: Index, writing: &mut Writing, stamp: GenStamp) {
         let Some(mut current) = writing.current.take() else { return self.client_idle(index) };
         let mut kept = Vec::new();
-        for &target in &current.targets {
-            let broken = self.link_breaks();
+        for &(target, _) in &current.targets {
+            let broken = self.link_breaks() || !self.reachable(target);
             let node = &mut self.datanodes[target];
             let have = length(&current.acked);
-            let up = node.up && !broken;
             let replica = node.replicas.get_mut(&current.block.id).filter(|replica| {
-                up && replica.stamp < stamp
-                    && replica.recovery < stamp
-                    && replica.len() >= have
-                    && replica.state != ReplicaState::Rwr
-                    && replica.state != ReplicaState::Rur
+                let writable = matches!(replica.state, ReplicaState::Rbw | ReplicaState::Finalized);
+                let free = replica.recovery < stamp && !replica.corrupt;
+                !broken && writable && free && replica.stamp < stamp && replica.len() >= have
             });
             if let Some(replica) = replica {
                 replica.stamp = stamp;
                 replica.state = ReplicaState::Rbw;
+                replica.recovery = GenStamp::default();
                 replica.history.clone_from(&current.acked);
-                node.events.push(ReplicaEvent::Receiving(Block { id: current.block.id, stamp, len: have }));
-                kept.push(target);
+                let volume = replica.volume;
+                node.note(volume, ReplicaEvent::Receiving(Block { id: current.block.id, stamp, len: have }));
+                kept.push((target, node.volumes[volume].storage));
                 self.report_soon(target);
             }
         }
@@ -202,7 +233,7 @@ impl World {
         }
         let old = current.block;
         let new = Block { stamp, len: length(&current.acked), ..old };
-        let storages = current.targets.iter().map(|at| self.datanodes[*at].storage).collect();
+        let storages = current.targets.iter().map(|(_, storage)| *storage).collect();
         let command = Command::UpdatePipeline { client: self.clients[index].name(), old, new, storages };
         current.block = new;
         current.set_up = true;

@@ -1,10 +1,10 @@
 //! Block recovery between fake datanodes: the leader fences the replicas, agrees on a length, and commits.
 
 use crate::bugs::Bug;
-use crate::event::{Index, Request};
+use crate::event::{Event, Index, Request};
 use crate::world::World;
-use mammoth_protocol::internal::{CommitBlockSync, ReplicaState};
-use mammoth_protocol::{Block, GenStamp};
+use mammoth_protocol::internal::{CommitBlockSync, ReplicaEvent, ReplicaPlace, ReplicaState};
+use mammoth_protocol::{Block, GenStamp, StorageId};
 
 /// How good a replica's bytes are: only the best class present takes part.
 fn class(state: ReplicaState) -> u8 {
@@ -15,54 +15,92 @@ fn class(state: ReplicaState) -> u8 {
     }
 }
 
+/// What the leader has learned of the replicas.
+struct Survey {
+    /// Who takes part, with length.
+    members: Vec<(Index, u64)>,
+    /// Somebody could not be asked, or is fenced by a newer recovery.
+    failed: bool,
+}
+
 impl World {
-    pub(crate) fn recover(&mut self, leader: Index, block: Block, new_stamp: GenStamp, members: &[Index]) {
+    pub(super) fn recover(&mut self, leader: Index, block: Block, new_stamp: GenStamp, places: &[ReplicaPlace]) {
         self.coverage.hit("block recovery");
-        let mut taking_part: Vec<(Index, u8, u64)> = Vec::new();
-        for &member in members {
-            let broken = !self.healing && self.rng.chance(30);
-            let unfenced = self.bug == Some(Bug::RecoveryWithoutFence);
-            let node = &mut self.datanodes[member];
-            let Some(replica) = node.replicas.get_mut(&block.id).filter(|_| node.up && !broken) else { continue };
-            if replica.stamp < block.stamp || replica.stamp >= new_stamp || replica.recovery >= new_stamp {
-                continue;
+        let survey = self.fence(block, new_stamp, places);
+        let agreed = survey.members.iter().map(|(_, len)| *len).min();
+        if agreed.unwrap_or_default() == 0 {
+            // Nobody has any byte. Whoever could not be asked may have some.
+            if !survey.failed {
+                self.coverage.hit("recovery of nothing");
+                self.commit(leader, block, new_stamp, 0, Vec::new());
             }
-            if !unfenced {
-                replica.recovery = new_stamp;
-            }
-            taking_part.push((member, class(replica.state), replica.len()));
-        }
-        let best = taking_part.iter().map(|(_, class, _)| *class).max().unwrap_or_default();
-        taking_part.retain(|(_, class, _)| *class == best);
-        let lengths = taking_part.iter().map(|(_, _, len)| *len);
-        let longest = self.bug == Some(Bug::RecoveryTakesLongest);
-        let agreed = if longest { lengths.max() } else { lengths.min() };
-        let len = agreed.unwrap_or_default();
-        if taking_part.is_empty() {
-            // Nobody could be asked: another attempt will come.
             return;
         }
+        let len = agreed.unwrap_or_default();
         let mut storages = Vec::new();
-        for (member, _, _) in &taking_part {
+        for (member, _) in survey.members {
             if !self.healing && self.rng.chance(30) {
                 self.coverage.hit("recovery update lost");
                 continue;
             }
-            let node = &mut self.datanodes[*member];
+            let node = &mut self.datanodes[member];
             let Some(replica) = node.replicas.get_mut(&block.id) else { continue };
             crate::datanode::cut(&mut replica.history, len);
             replica.stamp = new_stamp;
             replica.state = ReplicaState::Finalized;
             replica.recovery = GenStamp::default();
-            let new = Block { id: block.id, stamp: new_stamp, len: replica.len() };
-            node.events.push(mammoth_protocol::internal::ReplicaEvent::Received(new));
-            storages.push(node.storage);
-            self.report_soon(*member);
+            let (volume, len) = (replica.volume, replica.len());
+            node.note(volume, ReplicaEvent::Received(Block { id: block.id, stamp: new_stamp, len }));
+            storages.push(node.volumes[volume].storage);
+            self.report_soon(member);
         }
+        if !storages.is_empty() {
+            self.commit(leader, block, new_stamp, len, storages);
+        }
+    }
+
+    /// Asks every replica to take part; from then on no writer and no older recovery may touch it.
+    fn fence(&mut self, block: Block, new_stamp: GenStamp, places: &[ReplicaPlace]) -> Survey {
+        let mut found: Vec<(Index, u8, u64)> = Vec::new();
+        let mut failed = false;
+        for place in places {
+            let Some(member) = self.datanode_of(place.datanode) else { continue };
+            if !self.reachable(member) || (!self.healing && self.rng.chance(30)) {
+                failed = true;
+                continue;
+            }
+            let unfenced = self.bug == Some(Bug::RecoveryWithoutFence);
+            let node = &mut self.datanodes[member];
+            let Some(replica) = node.replicas.get_mut(&block.id) else { continue };
+            if replica.stamp >= new_stamp || replica.recovery >= new_stamp {
+                failed = true;
+            } else if replica.stamp >= block.stamp {
+                if !unfenced {
+                    replica.recovery = new_stamp;
+                }
+                found.push((member, class(replica.state), replica.len()));
+            }
+        }
+        // An empty replica says nothing about what the others hold.
+        found.retain(|(_, _, len)| *len > 0);
+        let best = found.iter().map(|(_, class, _)| *class).max().unwrap_or_default();
+        let members = found.into_iter().filter(|(_, class, _)| *class == best);
+        Survey { members: members.map(|(member, _, len)| (member, len)).collect(), failed }
+    }
+
+    /// Tells the namenode, if the leader still is one.
+    fn commit(&mut self, leader: Index, block: Block, new_stamp: GenStamp, len: u64, storages: Vec<StorageId>) {
         let node = &self.datanodes[leader];
-        let (Some(epoch), false) = (node.epoch, storages.is_empty()) else { return };
-        let delete = len == 0;
-        let commit = CommitBlockSync { datanode: node.id, epoch, block, new_stamp, new_len: len, delete, storages };
-        self.send_to_namenode(Request::CommitSync(leader, commit));
+        let Some(epoch) = node.epoch else { return };
+        let commit =
+            CommitBlockSync { datanode: node.id, epoch, block, new_stamp, new_len: len, delete: len == 0, storages };
+        let request = Request::CommitSync(leader, commit);
+        if !self.healing && self.rng.chance(100) {
+            // So slow that the namenode may have asked somebody else by now.
+            self.coverage.hit("recovery committed late");
+            let delay = 5_000 + self.rng.below(20_000);
+            return self.later(delay, Event::ToNamenode(request));
+        }
+        self.send_to_namenode(request);
     }
 }

@@ -5,9 +5,10 @@ use crate::client::choose_path;
 use crate::event::Index;
 use crate::oracle::{Actual, View};
 use crate::world::World;
-use mammoth_namenode_core::api::{Answer, Query, SafeMode};
+use mammoth_namenode_core::api::{Answer, FileStatus, Query, SafeMode};
 use mammoth_namenode_core::check::{check, owned_blocks};
-use mammoth_protocol::{BlockId, GenStamp, Now};
+use mammoth_protocol::internal::DnCommand;
+use mammoth_protocol::{Block, BlockId, GenStamp, Now};
 use std::collections::BTreeMap;
 
 impl World {
@@ -19,14 +20,49 @@ impl World {
         }
     }
 
+    /// Orders that have just been given: none of them touches a replica in safe mode (I7), and a good replica is deleted only
+    /// while the wanted number of others remain, but for those that faults have taken (I6).
+    pub(super) fn check_orders(&mut self, index: Index, orders: &[DnCommand]) {
+        self.namenode.memory.ordered(orders);
+        let Some(live) = &self.namenode.live else { return };
+        let answer = live.state.query(self.now(), 0, &caller(None), &Query::Health, &mut Vec::new());
+        let safe = matches!(&answer, Ok(Answer::Health(health)) if health.safe_mode != SafeMode::Off);
+        let active = orders.iter().find(|order| !matches!(order, DnCommand::FullReport { .. }));
+        if let Some(order) = active.filter(|_| safe) {
+            return self.violation(format!("dn{index} is ordered in safe mode: {order:?}"));
+        }
+        for order in orders {
+            let DnCommand::Delete { blocks, .. } = order else { continue };
+            for block in blocks {
+                self.coverage.hit("deletion ordered");
+                self.fair.deleting(index, block.id);
+                self.check_deletion_order(index, *block);
+            }
+        }
+    }
+
+    fn check_deletion_order(&mut self, index: Index, block: Block) {
+        let Some((stamp, len, wanted)) = self.namenode.owner_of(block.id).filter(|(stamp, ..)| *stamp == block.stamp)
+        else {
+            return;
+        };
+        let others = self.datanodes.iter().filter(|node| node.index != index);
+        let good = others.filter(|node| node.replicas.get(&block.id).is_some_and(|r| r.is_good(stamp, len))).count();
+        let losses = usize::try_from(self.fair.losses(block.id)).unwrap_or(usize::MAX);
+        if good == 0 || good + losses < usize::from(wanted) {
+            self.violation(format!("{block} on dn{index} is to go; {good} good ones would remain of {wanted}"));
+        }
+    }
+
     /// Every client's view against what is there: the state before or after an unanswered call, nothing else.
     pub(crate) fn check_views(&mut self) {
         for index in 0..self.clients.len() {
             let actual = self.actual(index);
             let client = &self.clients[index];
-            let mut allowed = vec![client.view.clone()];
+            let believed = client.believed();
+            let mut allowed = vec![believed.clone()];
             for change in client.pending.iter().map(|p| &p.change).chain(&client.doubt) {
-                let mut after = client.view.clone();
+                let mut after = believed.clone();
                 after.apply(change);
                 allowed.push(after);
             }
@@ -53,34 +89,40 @@ impl World {
     }
 
     /// What is below a client's folder.
-    fn actual(&self, index: Index) -> BTreeMap<String, Actual> {
+    pub(crate) fn actual(&self, index: Index) -> BTreeMap<String, Actual> {
         let mut found = BTreeMap::new();
-        if let Some(live) = &self.namenode.live {
-            let ask = |query: &Query| live.state.query(self.now(), 0, &caller(None), query, &mut Vec::new());
-            let mut paths = vec![self.clients[index].folder()];
-            while let Some(path) = paths.pop() {
-                let Ok(Answer::FileInfo(Some(status))) = ask(&Query::FileInfo { path: choose_path(&path) }) else {
-                    continue;
-                };
-                let (mut open, mut blocks) = (false, Vec::new());
-                if status.is_dir {
-                    let listing =
-                        Query::Listing { path: choose_path(&path), start_after: Vec::new(), need_location: false };
-                    if let Ok(Answer::Listing(Some(listing))) = ask(&listing) {
-                        paths.extend(listing.entries.iter().map(|entry| format!("{path}/{}", entry.name)));
-                    }
-                } else {
-                    let locate = Query::BlockLocations { path: choose_path(&path), offset: 0, len: u64::MAX };
-                    if let Ok(Answer::Blocks(file)) = ask(&locate) {
-                        open = file.open;
-                        blocks = file.blocks.iter().map(|located| (located.block.id, located.block.len)).collect();
-                    }
+        let Some(live) = &self.namenode.live else { return found };
+        let ask = |query: &Query| live.state.query(self.now(), 0, &caller(None), query, &mut Vec::new());
+        let top = self.clients[index].folder();
+        if let Ok(Answer::FileInfo(Some(status))) = ask(&Query::FileInfo { path: choose_path(&top) }) {
+            found.insert(top.clone(), Actual::from(*status));
+        }
+        let mut folders = vec![top];
+        while let Some(folder) = folders.pop() {
+            let path = choose_path(&folder);
+            let query = Query::Listing { path, start_after: Vec::new(), need_location: true };
+            let Ok(Answer::Listing(Some(listing))) = ask(&query) else { continue };
+            for entry in listing.entries {
+                let path = format!("{folder}/{}", entry.name);
+                if entry.is_dir {
+                    folders.push(path.clone());
                 }
-                let replication = status.replication;
-                found.insert(path, Actual { is_dir: status.is_dir, open, blocks, replication });
+                found.insert(path, Actual::from(entry));
             }
         }
         found
+    }
+}
+
+impl From<FileStatus> for Actual {
+    fn from(status: FileStatus) -> Self {
+        let blocks = status.blocks.unwrap_or_default();
+        Self {
+            is_dir: status.is_dir,
+            open: blocks.open,
+            blocks: blocks.blocks.iter().map(|located| (located.block.id, located.block.len)).collect(),
+            replication: status.replication,
+        }
     }
 }
 

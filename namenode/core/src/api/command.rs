@@ -203,7 +203,7 @@ pub enum InternalCommand {
     },
 }
 
-/// The answer to a command.
+/// The answer to a command. Remembered calls are stored with it: its form is part of the log's and the rows' format.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reply {
     /// Yes or no, where the call has such an answer.

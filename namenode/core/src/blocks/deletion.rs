@@ -7,13 +7,20 @@
 use super::BlockMap;
 use super::cluster::{NodeIx, VolumeIx};
 use super::judge::{Verdict, judge};
-use super::table::Slot;
+use super::odd::Replica;
+use super::table::{Entry, Slot};
 use super::types::TargetRequest;
-use mammoth_protocol::internal::DnCommand;
+use mammoth_protocol::internal::{DnCommand, ReplicaState};
 use mammoth_protocol::{Block, BlockId};
 
 /// Times that a datanode is told to drop a replica from its `bad/` folder before it is taken as done: it need not confirm.
 const DROP_TIMES: u32 = 3;
+
+/// Whether a replica of a complete block is of an older stamp, or was still being written when its datanode stopped: it can
+/// never become good.
+pub(super) fn is_remnant(entry: &Entry, replica: &Replica) -> bool {
+    replica.stamp < entry.stamp || replica.state == ReplicaState::Rwr
+}
 
 impl BlockMap {
     /// Whether the wanted number of good replicas remains without the one on `without`, each on a volume that has told all
@@ -28,9 +35,9 @@ impl BlockMap {
 
     /// I6: whether the replica in place on a volume may be deleted now.
     ///
-    /// One exception to the wanted number: a replica of an older stamp can never be read again, so when it occupies the only
-    /// datanode to which a missing copy could go, the minimum of good replicas is enough. Without it a cluster of three
-    /// datanodes would never heal after one of them missed the end of a write.
+    /// One exception to the wanted number: what a writer left behind on a datanode that missed the end of the write
+    /// ([`is_remnant`]) can never be read again, so when it occupies the only datanode to which a missing copy could go, the
+    /// minimum of good replicas is enough. Without it a cluster of three datanodes would never heal from such a write.
     pub(super) fn may_delete(&self, slot: Slot, volume: VolumeIx) -> bool {
         let entry = self.table.get(slot);
         if !entry.complete {
@@ -39,8 +46,7 @@ impl BlockMap {
         if self.vouched(slot, Some(volume)) {
             return true;
         }
-        let stale = self.odd(slot).replica(volume).is_some_and(|r| r.stamp < entry.stamp);
-        stale
+        self.odd(slot).replica(volume).is_some_and(|r| is_remnant(entry, r))
             && self.vouchers(slot, Some(volume)) >= usize::from(self.config.replication_min.max(1))
             && self.good(slot).count() + self.pending.of(entry.id).len() < entry.target()
             && !self.place_left(slot)
@@ -64,7 +70,7 @@ impl BlockMap {
     pub(super) fn doom(&mut self, slot: Slot, volume: VolumeIx) {
         let id = self.table.get(slot).id;
         if let Some(replica) = self.take(slot, volume) {
-            self.put(slot, super::odd::Replica { doomed: true, ..replica });
+            self.put(slot, Replica { doomed: true, ..replica });
             self.cluster.volume_mut(volume).deletes.add(id, replica.stamp);
         }
     }
@@ -84,7 +90,7 @@ impl BlockMap {
         let id = self.table.get(slot).id;
         self.cluster.volume_mut(volume).deletes.remove(id);
         if let Some(replica) = self.take(slot, volume) {
-            self.put(slot, super::odd::Replica { doomed: false, ..replica });
+            self.put(slot, Replica { doomed: false, ..replica });
         }
     }
 
@@ -92,7 +98,7 @@ impl BlockMap {
     pub(super) fn reprieve(&mut self, slot: Slot) {
         let entry = self.table.get(slot);
         let missing = entry.target().saturating_sub(self.good(slot).count());
-        let sound = |r: &&super::odd::Replica| r.doomed && judge(entry, r) == Verdict::Good;
+        let sound = |r: &&Replica| r.doomed && judge(entry, r) == Verdict::Good;
         let doomed: Vec<VolumeIx> = self.odd(slot).replicas.iter().filter(sound).map(|r| r.volume).collect();
         let id = entry.id;
         let mut spared = 0;

@@ -166,21 +166,22 @@ impl BlockMap {
 
     /// A datanode says that a replica is gone.
     fn deleted(&mut self, volume: VolumeIx, block: Block) {
+        let place = self.cluster.volume_mut(volume);
+        let dropping = place.drops.times(block.id) > 0 && place.drops.stamp(block.id) == Some(block.stamp);
+        // Two replicas of one name, one in `bad/` whose end was ordered and one in place: only a list tells which went.
         let Some(slot) = self.table.find(block.id) else {
-            let place = self.cluster.volume_mut(volume);
-            for orders in [&mut place.deletes, &mut place.drops] {
-                if orders.stamp(block.id).is_some_and(|s| s <= block.stamp) {
-                    orders.remove(block.id);
+            if dropping {
+                place.drops.remove(block.id);
+                if place.deletes.stamp(block.id).is_some() {
+                    self.doubt(volume);
                 }
+            } else if place.deletes.stamp(block.id).is_some_and(|s| s <= block.stamp) {
+                place.deletes.remove(block.id);
             }
             return;
         };
-        let in_place = self.replica(slot, volume);
-        let place = self.cluster.volume(volume);
-        let dropping = place.drops.times(block.id) > 0 && place.drops.stamp(block.id) == Some(block.stamp);
-        match in_place {
-            // Two replicas of one name: the one in `bad/`, whose end was ordered, and a new copy. Only a list tells which went.
-            Some(replica) if dropping && !replica.doomed => {
+        match self.replica(slot, volume) {
+            Some(_) if dropping => {
                 self.dropped(volume, block.id);
                 self.doubt(volume);
             }

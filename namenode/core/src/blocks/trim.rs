@@ -2,6 +2,7 @@
 
 use super::BlockMap;
 use super::cluster::VolumeIx;
+use super::deletion::is_remnant;
 use super::judge::{Verdict, judge};
 use super::table::{Condition, Slot};
 
@@ -53,17 +54,17 @@ impl BlockMap {
         self.settle(slot);
     }
 
-    /// Deletes replicas of older stamps that block the only way to a missing copy.
+    /// Deletes remnants of a write that occupy the only datanodes to which a missing copy could go.
     pub(super) fn clear_the_way(&mut self, slot: Slot) {
-        let entry = self.table.get(slot);
-        let stale = |v: &VolumeIx| {
-            let replica = self.odd(slot).replica(*v);
-            replica.is_some_and(|r| !r.doomed && r.stamp < entry.stamp)
-                && self.cluster.volume(*v).serving()
-                && self.may_delete(slot, *v)
-        };
-        let stale: Vec<VolumeIx> = self.odd(slot).replicas.iter().map(|r| r.volume).filter(stale).collect();
-        for volume in stale {
+        let (entry, odd) = (self.table.get(slot), self.odd(slot));
+        let remnants: Vec<VolumeIx> = odd
+            .replicas
+            .iter()
+            .filter(|r| !r.doomed && is_remnant(entry, r))
+            .map(|r| r.volume)
+            .filter(|&v| self.cluster.volume(v).serving() && self.may_delete(slot, v))
+            .collect();
+        for volume in remnants {
             self.doom(slot, volume);
         }
         self.settle(slot);

@@ -4,7 +4,7 @@ use super::draft::Draft;
 use super::lease::{OpenFile, check_lease, open_file};
 use crate::api::Reply;
 use crate::errors::io;
-use crate::rows::Edit;
+use crate::rows::{BLOCK_BYTES_MAX, Edit};
 use mammoth_protocol::{Block, DfsPath, ErrorCode, FsError, InodeId};
 
 /// Closes a file once every block has its minimum of replicas; until then, `false`.
@@ -78,7 +78,7 @@ pub(super) fn commit_last(draft: &mut Draft<'_>, id: InodeId, told: Option<Block
     if told.stamp != block.stamp {
         return Err(io(format!("Commit block with mismatching GS. NN has {block}, client submits {told}")));
     }
-    if told.len < block.len || told.len > i64::MAX as u64 {
+    if told.len < block.len || told.len > BLOCK_BYTES_MAX {
         let message = format!("Commit block {told} with {} bytes, whereas {} are known", told.len, block.len);
         return Err(FsError::new(ErrorCode::IllegalArgument, message));
     }

@@ -7,7 +7,7 @@ use crate::access::WRITE;
 use crate::api::{FileStatus, Reply};
 use crate::errors::{exists, host_of, io};
 use crate::paths::Resolved;
-use crate::rows::{Lease, NewFile};
+use crate::rows::{BLOCK_BYTES_MAX, Lease, NewFile};
 use mammoth_protocol::limits::PRINCIPAL_BYTES_MAX;
 use mammoth_protocol::{DfsPath, ErrorCode, FsError};
 
@@ -102,8 +102,7 @@ pub(super) fn check_replication(draft: &Draft<'_>, path: &DfsPath, replication: 
 
 fn check_block_size(draft: &Draft<'_>, block_size: u64) -> Result<(), FsError> {
     let min = draft.state.config.block_size_min;
-    // Clients count in signed 64-bit numbers.
-    if block_size > i64::MAX as u64 {
+    if block_size > BLOCK_BYTES_MAX {
         return Err(FsError::new(ErrorCode::IllegalArgument, format!("Invalid block size: {block_size}")));
     }
     if block_size >= min {

@@ -1,7 +1,6 @@
 //! A decision in the making.
 
 use crate::access::Access;
-use crate::api::SafeMode;
 use crate::paths::{At, Resolved};
 use crate::rows::{Created, Edit, Meta, NewFile};
 use crate::state::State;
@@ -64,10 +63,7 @@ impl<'a> Draft<'a> {
 
     /// Refuses in safe mode; `what` begins the sentence.
     pub(super) fn guard(&self, what: &str) -> Result<(), FsError> {
-        match self.state.blocks.safe_mode(self.now) {
-            SafeMode::Off => Ok(()),
-            mode => Err(in_safe_mode(what, &mode)),
-        }
+        self.state.check_safe_mode(self.now, what)
     }
 
     /// Checks of the caller's permissions.
@@ -149,28 +145,4 @@ impl<'a> Draft<'a> {
         })));
         id
     }
-}
-
-/// The refusal of a change in safe mode: the sentence that clients look for, then what the administrator can do.
-fn in_safe_mode(what: &str, mode: &SafeMode) -> FsError {
-    let tip = match mode {
-        SafeMode::Off => String::new(),
-        SafeMode::Manual => {
-            "It was turned on manually. Use \"dfs admin -safemode leave\" to turn safe mode off.".to_owned()
-        }
-        SafeMode::Startup { reported, needed, total, extension_left_ms: None } => format!(
-            "The reported blocks {reported} needs additional {} blocks to reach the threshold of {needed} of total \
-             blocks {total}. Safe mode will be turned off automatically once the thresholds have been reached.",
-            needed.saturating_sub(*reported)
-        ),
-        SafeMode::Startup { reported, total, extension_left_ms: Some(left), .. } => format!(
-            "The reported blocks {reported} has reached the threshold of total blocks {total}. In safe mode extension. \
-             Safe mode will be turned off automatically in {} seconds.",
-            left.div_ceil(1000)
-        ),
-        SafeMode::Behind { message } => {
-            format!("{message} Edits may be lost. Use \"dfs admin -safemode forceExit\" to go on with what is left.")
-        }
-    };
-    FsError::new(ErrorCode::SafeMode, format!("{what}. Name node is in safe mode.\n{tip}"))
 }

@@ -26,7 +26,8 @@ use crate::api::{Command, InternalCommand, Reply};
 use crate::rows::Edit;
 use crate::state::State;
 use draft::Draft;
-use mammoth_protocol::{Caller, FsError, Now};
+use mammoth_protocol::limits::PRINCIPAL_BYTES_MAX;
+use mammoth_protocol::{Caller, ErrorCode, FsError, Now};
 
 /// What a command leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +46,9 @@ impl State {
     pub fn decide(&self, now: Now, entropy: u64, caller: &Caller, command: &Command) -> Result<Decision, FsError> {
         if let Some(reply) = retry::recall(self, caller, command) {
             return Ok(Decision { edits: Vec::new(), reply });
+        }
+        if caller.user.len() > PRINCIPAL_BYTES_MAX {
+            return Err(FsError::new(ErrorCode::IllegalArgument, "The user's name is too long"));
         }
         let mut draft = Draft::new(self, now, entropy, caller);
         let reply = decide(&mut draft, command)?;

@@ -5,7 +5,7 @@ use super::lease::{holds, leased_file};
 use crate::api::{LocatedBlock, Reply};
 use crate::derived::owner_of;
 use crate::errors::io;
-use crate::rows::Edit;
+use crate::rows::{BLOCK_BYTES_MAX, Edit};
 use mammoth_protocol::{Block, DfsPath, ErrorCode, FsError, InodeId, StorageId};
 
 /// Takes the last block off. Idempotent: a block that is not the last any more is gone already.
@@ -106,9 +106,9 @@ fn writer_of(draft: &Draft<'_>, block: Block, client: &str) -> Result<(InodeId, 
     Ok((file, index, *last))
 }
 
-/// A length that a block can have; clients count in signed 64-bit numbers.
-fn check_len(len: u64) -> Result<(), FsError> {
-    if i64::try_from(len).is_err() {
+/// A length that a block can have.
+pub(super) fn check_len(len: u64) -> Result<(), FsError> {
+    if len > BLOCK_BYTES_MAX {
         return Err(FsError::new(ErrorCode::IllegalArgument, format!("A block of {len} bytes")));
     }
     Ok(())

@@ -175,6 +175,11 @@ pub(super) fn commit_block_sync(draft: &mut Draft<'_>, sync: &CommitBlockSync) -
             sync.new_stamp, sync.block
         )));
     }
+    super::pipeline::check_len(sync.new_len)?;
+    if sync.storages.len() > usize::from(state.config.replication_max) {
+        let message = format!("A recovered block on {} volumes", sync.storages.len());
+        return Err(FsError::new(ErrorCode::IllegalArgument, message));
+    }
     if sync.delete && block.len > 0 {
         return Err(io(format!("Block {block} is known to have {} bytes: it is not dropped as empty", block.len)));
     }

@@ -96,6 +96,7 @@ impl State {
     /// # Errors
     /// Rows that contradict each other.
     pub(crate) fn derive(&mut self) -> Result<(), CorruptRow> {
+        self.rows.check_shape().map_err(|what| contradiction(&what))?;
         self.tree = Tree::build(&self.rows.inodes)?;
         self.leases = Leases::default();
         self.blocks = BlockMap::new(&self.config);
@@ -109,9 +110,8 @@ impl State {
                 insert_blocks(&mut self.blocks, id, inode, &file.first)?;
             }
         }
-        for ((id, number), segment) in &self.rows.segments {
-            let inode = self.rows.inode(*id).filter(|inode| !inode.is_dir());
-            let inode = inode.ok_or_else(|| contradiction(&format!("segment {number} of {id} belongs to no file")))?;
+        for ((id, _), segment) in &self.rows.segments {
+            let Some(inode) = self.rows.inode(*id) else { continue };
             insert_blocks(&mut self.blocks, *id, inode, &segment.run)?;
         }
         Ok(())

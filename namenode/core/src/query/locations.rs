@@ -17,16 +17,16 @@ impl State {
         let last = self.rows.last_block(id).map(|(_, block, building)| (*block, building.is_some()));
         let mut position = 0;
         for block in self.rows.blocks_of(id) {
-            let next = position + block.len;
+            let next = block.len.saturating_add(position);
             // A block under construction may have more bytes than are known here: it overlaps all that is beyond its start.
             let building = last.is_some_and(|(last, building)| building && last.id == block.id);
             let overlaps = position < end && (next > offset || building);
             if overlaps {
-                found.blocks.push(self.locate(block, position, building, near));
+                found.blocks.push(self.locate(block, position, near));
             }
             if last.is_some_and(|(last, _)| last.id == block.id) {
                 found.last_complete = !building;
-                found.last = Some(self.locate(block, position, building, near));
+                found.last = Some(self.locate(block, position, near));
             }
             if !building {
                 found.len = next;
@@ -36,15 +36,10 @@ impl State {
         found
     }
 
-    fn locate(&self, block: &Block, offset: u64, building: bool, near: Option<IpAddr>) -> LocatedBlock {
-        let (mut places, mut corrupt) = (Vec::new(), false);
-        if !building {
-            (places, corrupt) = self.blocks.places_for_read(block.id, near);
-        }
-        if places.is_empty() {
-            // Under construction, or so recently committed that no datanode has said so: its pipeline has it.
-            places = self.blocks.places_of_pipeline(block.id);
-        }
+    /// A block with its readers. Of one under construction these are the volumes of its pipeline, but for those that are known
+    /// to have an older replica (I3).
+    fn locate(&self, block: &Block, offset: u64, near: Option<IpAddr>) -> LocatedBlock {
+        let (places, corrupt) = self.blocks.places_for_read(block.id, near);
         LocatedBlock { block: *block, offset, places, corrupt }
     }
 }

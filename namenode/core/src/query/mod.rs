@@ -58,6 +58,7 @@ impl<'a> Asker<'a, '_> {
             Query::Datanodes { kind } => Ok(Answer::Datanodes(self.state.blocks.datanodes(self.now, *kind))),
             Query::IsFileClosed { path } => self.is_file_closed(path),
             Query::AdditionalDatanode { path, file, client, block, existing, exclude, count } => {
+                self.state.check_safe_mode(self.now, &format!("Cannot add datanode; src={path}, blk={block}"))?;
                 let (open, lease) = leased_file(self.state, self.access(), path, *file, client)?;
                 self.saw.extend(self.state.ancestors(open.id));
                 self.additional_datanode(open.id, lease.addr, *block, existing, exclude, *count)

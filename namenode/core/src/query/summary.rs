@@ -25,8 +25,8 @@ impl Asker<'_, '_> {
             } else {
                 let len = state.rows.len_of(id);
                 sum.files += 1;
-                sum.len += len;
-                sum.space += len * u64::from(inode.attrs.replication);
+                sum.len = sum.len.saturating_add(len);
+                sum.space = sum.space.saturating_add(len.saturating_mul(inode.attrs.replication.into()));
             }
         }
         Ok(Answer::Summary(sum))

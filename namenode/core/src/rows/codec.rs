@@ -1,6 +1,10 @@
-//! The bytes of rows and log records: a version, then postcard. `docs/format.md` has the tables.
+//! The bytes of rows and log records: a version byte, then postcard of the structs below (rows) or of a list of
+//! [`Edit`]s (records). Fields and variants are told by their order: a change of any of them is a new version, with a step
+//! that reads the old one. The golden tests hold every form down.
 
-use super::{Attrs, Body, Building, Edit, File, Inode, Lease, Meta, Retry, RowKey, Rows, Run, Segment};
+use super::{
+    Attrs, BLOCK_BYTES_MAX, Body, Building, Edit, File, Inode, Lease, Meta, Retry, RowKey, Rows, Run, Segment,
+};
 use mammoth_protocol::journaled::CorruptRow;
 use mammoth_protocol::limits::{BLOCKS_IN_FILE_ROW, BLOCKS_PER_ROW};
 use mammoth_protocol::{Block, InodeId, Seq};
@@ -64,6 +68,9 @@ impl RunRow<'_> {
     fn into_run(self, max: usize) -> Result<Run, &'static str> {
         if self.blocks.len() > max {
             return Err("it has too many blocks");
+        }
+        if self.blocks.iter().any(|block| block.len > BLOCK_BYTES_MAX) {
+            return Err("it has a block that is too long");
         }
         if self.blocks.is_empty() && self.building.is_some() {
             return Err("it builds a block that it lacks");

@@ -23,7 +23,7 @@ impl Gate {
             self.record = seq;
             self.opened.clear();
         }
-        if false && self.opened.contains(&key) {
+        if self.opened.contains(&key) {
             return true;
         }
         if row_seq.is_some_and(|row| row >= seq) {

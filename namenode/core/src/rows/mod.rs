@@ -23,6 +23,8 @@ mod name;
 mod paged;
 mod run;
 mod step;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use attrs::Attrs;
 pub(crate) use codec::{decode_record, encode_record};
@@ -36,8 +38,15 @@ pub(crate) use run::{Building, Run, slot_of};
 
 use attrs::AttrsPool;
 use load::Gate;
+use mammoth_protocol::limits::{BLOCKS_IN_FILE_ROW, BLOCKS_PER_ROW};
 use mammoth_protocol::{Block, InodeId, Seq};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Longest block, bytes. Far above any real one, and low enough that lengths of files add up.
+pub(crate) const BLOCK_BYTES_MAX: u64 = 1 << 50;
+
+/// Ids and stamps stay below, so that there is always a next one.
+const COUNTER_MAX: u64 = 1 << 62;
 
 /// The pretended parent of deleted folders whose content is still to be reclaimed.
 pub(crate) const DETACHED: InodeId = InodeId(0);
@@ -129,9 +138,34 @@ impl Rows {
         Some((last as u32, block, run.building()))
     }
 
+    /// Rows of blocks belong to files, follow on each other from 0, and all before the last are full; counters have room.
+    ///
+    /// # Errors
+    /// What is not so.
+    pub(crate) fn check_shape(&self) -> Result<(), String> {
+        let mut next: Option<(InodeId, Option<u32>)> = None;
+        for ((id, number), segment) in &self.segments {
+            let file = self.file(*id).ok_or_else(|| format!("segment {number} of {id}, which is no file"))?;
+            let expected = next.filter(|(before, _)| before == id).map_or(Some(0), |(_, expected)| expected);
+            let len = segment.run.blocks().len();
+            let base_is_full = file.first.blocks().len() == BLOCKS_IN_FILE_ROW;
+            if expected != Some(*number) || !base_is_full || len == 0 || len > BLOCKS_PER_ROW {
+                return Err(format!("segment {number} of {id} does not follow on"));
+            }
+            next = Some((*id, (len == BLOCKS_PER_ROW).then_some(number + 1)));
+        }
+        let Meta { last_inode, last_block, last_stamp, .. } = self.meta;
+        let in_room = |count: u64| count < COUNTER_MAX;
+        if in_room(last_inode.0) && in_room(last_block.0.unsigned_abs()) && in_room(last_stamp.0) {
+            Ok(())
+        } else {
+            Err(format!("{:?} leaves no room", self.meta))
+        }
+    }
+
     /// Length of a file, bytes: what is known of all its blocks.
     pub(crate) fn len_of(&self, id: InodeId) -> u64 {
-        self.blocks_of(id).map(|block| block.len).sum()
+        self.blocks_of(id).fold(0, |sum, block| sum.saturating_add(block.len))
     }
 
     /// Moves up to `max` keys of rows touched since they were last taken into `out`, in key order.
@@ -142,8 +176,7 @@ impl Rows {
         }
     }
 
-    /// The keys of all rows, in order.
-    #[cfg(test)]
+    /// The keys of all rows, in order. For tests and audits: it looks at everything.
     pub(crate) fn all_keys(&self) -> Vec<Vec<u8>> {
         let inodes = self.inodes.iter().map(|(id, _)| RowKey::Inode(InodeId(id)));
         let segments = self.segments.keys().map(|(id, number)| RowKey::Blocks(*id, *number));

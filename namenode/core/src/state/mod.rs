@@ -3,6 +3,8 @@
 mod journaled;
 
 #[cfg(test)]
+mod memory;
+#[cfg(test)]
 mod tests;
 
 use crate::api::CoreConfig;

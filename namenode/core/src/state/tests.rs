@@ -6,7 +6,7 @@ use crate::state::State;
 use crate::testing::{World, add_block, all_rows, complete, config, create, delete, path, user};
 use mammoth_protocol::internal::{CommitBlockSync, ReplicaEvent};
 use mammoth_protocol::journaled::Journaled;
-use mammoth_protocol::{Block, CallId, Caller, InodeId, Seq, Uuid};
+use mammoth_protocol::{Block, CallId, Caller, GenStamp, InodeId, Seq, Uuid};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -284,6 +284,13 @@ fn rows_that_contradict_each_other_are_refused() {
         state.finish_load().map_err(|error| error.what)
     };
     let first = InodeId::ROOT.0 + 1;
+    let segment = |index| Edit::BlockAdded {
+        file: InodeId(first + 1),
+        index,
+        block: Default::default(),
+        stamp: Default::default(),
+        targets: Vec::new(),
+    };
     let moved =
         |id: u64, parent: u64, name: &str| Edit::Moved { id: InodeId(id), parent: InodeId(parent), name: name.into() };
     assert_eq!(load(moved(first, InodeId::ROOT.0, "renamed")), Ok(()));
@@ -292,6 +299,9 @@ fn rows_that_contradict_each_other_are_refused() {
         (moved(first, first + 1, "a"), "which is no folder"),
         (moved(first, InodeId::ROOT.0, "b"), "have the same name"),
         (moved(first, first, "a"), "are in each other"),
+        (segment(4), "segment 0 of 16387 does not follow on"),
+        (segment(4 + 256 * 4_000_000), "segment 4000000 of 16387 does not follow on"),
+        (Edit::StampAllocated { stamp: GenStamp(u64::MAX) }, "leaves no room"),
         (Edit::Closed { id: InodeId(first), mtime_ms: 0 }, "a folder has no lease"),
         (Edit::BlockTaken { file: InodeId(first + 1), index: 0, block: Default::default() }, "not the last"),
     ] {

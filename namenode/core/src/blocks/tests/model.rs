@@ -268,9 +268,13 @@ impl World {
                 let Some(meta) = self.owned.get(&block.id) else { continue };
                 assert!(meta.complete, "{block} is being written");
                 let good = (0..NODES).filter(|&o| o != n || matches!(order, DnCommand::DropBad { .. }));
-                let good = good.filter(|&o| self.is_good(o, block.id) && !self.is_leaving(o, block.id)).count();
-                let stale = block.stamp < meta.stamp && good >= 1;
-                assert!(good >= meta.wanted.into() || stale, "{order:?} on {n} leaves {good} good of {meta:?}");
+                let good = good.filter(|&o| self.is_safe(o, block.id)).count();
+                let on_disk = self.disks[n].replicas.get(&block.id).filter(|r| r.stamp == block.stamp);
+                let remnant = on_disk.is_none_or(|r| r.stamp < meta.stamp || r.state == ReplicaState::Rwr);
+                assert!(
+                    good >= meta.wanted.into() || (remnant && good >= 1),
+                    "{order:?} on {n} leaves {good} good of {meta:?}"
+                );
             }
         }
     }
@@ -279,6 +283,11 @@ impl World {
         let meta = &self.owned[&id];
         let good = OnDisk { stamp: meta.stamp, len: meta.len, state: ReplicaState::Finalized };
         self.disks[n].replicas.get(&id) == Some(&good)
+    }
+
+    /// Good and not about to be deleted.
+    fn is_safe(&self, n: usize, id: BlockId) -> bool {
+        self.is_good(n, id) && !self.is_leaving(n, id)
     }
 
     /// A deletion that was ordered and not executed yet.
@@ -402,12 +411,12 @@ impl World {
         let Some(&id) = self.mix.pick(&list) else { return };
         let others = self.owned.get(&id).map_or(0, |m| {
             if m.complete {
-                (0..NODES).filter(|&o| o != n && self.disks[o].up && self.is_good(o, id)).count()
+                (0..NODES).filter(|&o| o != n && self.disks[o].up && self.is_safe(o, id)).count()
             } else {
                 0
             }
         });
-        if others == 0 || !self.disks[n].up {
+        if others == 0 || !self.disks[n].up || self.disks[n].epoch.is_none() {
             return;
         }
         let replica = self.disks[n].replicas[&id];
@@ -419,6 +428,10 @@ impl World {
         self.disks[n].replicas.remove(&id);
         self.disks[n].bad.insert(id, replica.stamp);
         self.disks[n].news.push(Bad(block));
+        // The namenode hears of it before anything else happens: it cannot keep what it believes to be there.
+        let wild = std::mem::replace(&mut self.wild, false);
+        (0..4).for_each(|_| self.send_events(n));
+        self.wild = wild;
     }
 
     fn pass(&mut self, ms: u64) {
@@ -536,4 +549,21 @@ proptest! {
         world.assert_healed();
         world.assert_nothing_in_bad_after_restarts();
     }
+}
+// REPRO
+#[test]
+fn repro() {
+    let mut world = World::new(16983084560578750184);
+    for kind in [38,10,10,38,28,38,28,28,38,0,10,38,10,18,18,28,10,38,28,0,28,38,10,28,28,10,38,38,10,28,28,57,10,38,18,51,28,10,10,43,0,10,0,28,60,10,10,0,43,0,10,10,60,60,28,60,28,38,18,18,0,0,18,28,57,57,57,10,0,38,57,38,18,43,43,38,0,0,0,0,18,0,43,28,0,18,28,28,0,0,28,18,10,60,38,18,18,28,28,0,18,28,0,28,49,0,57,28,28,28,18,38,0,0,10,18,28,0,43,10,60,43,10,49,38,28,60,28,28,28,18,60,57,57,51,0,0,0,0,0,0,0,0,0,57,57,0,57,0,0,0,0,0,10,0,0,0,18,57,] {
+        world.step(kind);
+    }
+    world.heal();
+    for (id, m) in &world.owned {
+        let slot = world.map.table.find(*id).unwrap();
+        println!("{id} {m:?}\n   {:?}\n   {:?}\n  pending {:?}", world.map.table.get(slot), world.map.odd(slot), world.map.pending.of(*id));
+        for d in &world.disks { println!("      {:?} {:?}", d.replicas.get(id), d.bad.get(id)); }
+    }
+    for v in &world.map.cluster.volumes { println!("{:?}", v); }
+    for d in &world.disks { println!("{} news {:?} inflight {:?} list {:?} orders {:?}", d.up, d.news, d.in_flight, d.list, d.orders); }
+    world.assert_healed();
 }

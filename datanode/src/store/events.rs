@@ -1,0 +1,140 @@
+//! What happens to replicas, queued for the reports: one queue for each namenode, in the order in which it happened.
+//!
+//! An event is queued after the change that it tells of, under the replica's lock. So a list of all replicas that is made
+//! after an event was taken from the queue contains its effect.
+
+use mammoth_protocol::StorageId;
+use mammoth_protocol::internal::ReplicaEvent;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Events that wait for one namenode; beyond, they are dropped and full reports are sent instead.
+const PENDING_MAX: usize = 500_000;
+
+/// Hands events to all queues.
+#[derive(Debug, Default)]
+pub(crate) struct EventHub {
+    queues: Mutex<Vec<Arc<EventQueue>>>,
+}
+
+impl EventHub {
+    /// A new queue, which gets every event from now on.
+    pub(crate) fn subscribe(&self) -> Arc<EventQueue> {
+        let queue = Arc::new(EventQueue::default());
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&queue));
+        queue
+    }
+
+    pub(crate) fn push(&self, storage: StorageId, event: ReplicaEvent) {
+        for queue in self.queues.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            queue.push(storage, event);
+        }
+    }
+}
+
+/// The events for one namenode.
+#[derive(Debug, Default)]
+pub(crate) struct EventQueue {
+    inner: Mutex<Pending>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Pending {
+    events: BTreeMap<StorageId, Vec<ReplicaEvent>>,
+    count: usize,
+    overflow: bool,
+    woken: bool,
+}
+
+impl EventQueue {
+    fn lock(&self) -> MutexGuard<'_, Pending> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn push(&self, storage: StorageId, event: ReplicaEvent) {
+        let mut pending = self.lock();
+        if pending.count >= PENDING_MAX {
+            pending.events.clear();
+            pending.count = 0;
+            pending.overflow = true;
+        }
+        pending.events.entry(storage).or_default().push(event);
+        pending.count += 1;
+        drop(pending);
+        self.changed.notify_all();
+    }
+
+    /// Takes up to `max` events, in their order within each volume.
+    pub(crate) fn take(&self, max: usize) -> Vec<(StorageId, Vec<ReplicaEvent>)> {
+        let mut pending = self.lock();
+        let mut left = max;
+        let mut taken = Vec::new();
+        for (storage, events) in &mut pending.events {
+            let part = events.len().min(left);
+            if part > 0 {
+                taken.push((*storage, events.drain(..part).collect()));
+                left -= part;
+            }
+        }
+        pending.count = pending.count.saturating_sub(max - left);
+        pending.events.retain(|_, events| !events.is_empty());
+        taken
+    }
+
+    /// Forgets what is queued: a full list follows.
+    pub(crate) fn clear(&self) {
+        let mut pending = self.lock();
+        pending.events.clear();
+        pending.count = 0;
+        pending.overflow = false;
+    }
+
+    /// Whether events were dropped since the last call.
+    pub(crate) fn take_overflow(&self) -> bool {
+        std::mem::take(&mut self.lock().overflow)
+    }
+
+    /// Ends the present or next wait.
+    pub(crate) fn wake(&self) {
+        self.lock().woken = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until there are events, somebody calls [`Self::wake`], or the time is over.
+    pub(crate) fn wait(&self, timeout: Duration) {
+        let idle = |pending: &mut Pending| pending.count == 0 && !pending.woken;
+        let (mut pending, _) =
+            self.changed.wait_timeout_while(self.lock(), timeout, idle).unwrap_or_else(PoisonError::into_inner);
+        pending.woken = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mammoth_protocol::{Block, BlockId, Uuid};
+
+    fn received(id: i64) -> ReplicaEvent {
+        ReplicaEvent::Received(Block { id: BlockId(id), ..Block::default() })
+    }
+
+    #[test]
+    fn every_queue_gets_every_event_in_order_and_in_bounded_parts() {
+        let hub = EventHub::default();
+        let (a, b) = (hub.subscribe(), hub.subscribe());
+        let (one, two) = (StorageId(Uuid(1)), StorageId(Uuid(2)));
+        hub.push(one, received(1));
+        hub.push(two, received(2));
+        hub.push(one, received(3));
+        assert_eq!(a.take(2), [(one, vec![received(1), received(3)])]);
+        assert_eq!(a.take(2), [(two, vec![received(2)])]);
+        assert!(a.take(2).is_empty());
+        b.clear();
+        assert!(b.take(10).is_empty());
+        hub.push(one, received(4));
+        b.wait(Duration::from_secs(60));
+        assert_eq!(b.take(10), [(one, vec![received(4)])]);
+    }
+}

@@ -1,0 +1,8 @@
+//! Tests of the store: real files, no network.
+
+mod crash;
+mod oracle;
+mod refuse;
+mod space;
+mod states;
+mod wrong_bytes;

@@ -1,0 +1,112 @@
+//! Acknowledges packets upstream: each once it is on this disk and acknowledged by all nodes behind.
+//!
+//! A node that waits in vain for the next one says that the next one failed, by position, so that the client knows which to
+//! drop. It waits only while something is due, and the longer the more nodes are behind it, so that the neighbour of a stuck
+//! node speaks first.
+
+use crate::error::{DatanodeError, Result, chain};
+use crate::store::{Store, Ticket};
+use mammoth_net::data::{DataReader, DataWriter};
+use mammoth_protocol::datatransfer::ack;
+use mammoth_protocol::hadoop::hdfs::{PipelineAckProto, Status};
+use std::borrow::BorrowMut;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+/// A packet whose acknowledgement is due.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Due {
+    pub(super) seqno: i64,
+    /// Bytes of the replica up to and with it.
+    pub(super) end: u64,
+    /// What became of it here.
+    pub(super) own: Status,
+    /// It completes the block.
+    pub(super) last: bool,
+    /// It was made durable.
+    pub(super) sync: bool,
+}
+
+/// Writes acknowledgements.
+pub(super) struct Responder<'a, W> {
+    store: &'a Arc<Store>,
+    ticket: &'a Ticket,
+    output: W,
+    ack: PipelineAckProto,
+}
+
+impl<'a, W: BorrowMut<DataWriter<TcpStream>>> Responder<'a, W> {
+    pub(super) fn new(store: &'a Arc<Store>, ticket: &'a Ticket, output: W) -> Self {
+        Self { store, ticket, output, ack: PipelineAckProto::default() }
+    }
+
+    /// Acknowledges one packet, with what the next node said of it. After a failure the stream is at its end.
+    ///
+    /// # Errors
+    /// This node or one behind it failed; the client was told, or is gone itself.
+    pub(super) fn acknowledge(&mut self, due: Due, behind: Option<&PipelineAckProto>) -> Result<()> {
+        let mut own = due.own;
+        let good_behind = behind.is_none_or(|ack| ack::first_failure(ack).is_none());
+        let mut outcome = if own == Status::Success && good_behind { Ok(()) } else { Err(self.broken()) };
+        if outcome.is_ok() {
+            self.ticket.set_acked(due.end);
+            if due.last
+                && let Err(error) = self.store.finalize(self.ticket, due.sync || self.store.sync_on_close())
+            {
+                tracing::warn!(block = %self.ticket.block, error = %chain(&error), "replica not finalized");
+                own = Status::Error;
+                outcome = Err(error);
+            }
+        }
+        ack::fill(&mut self.ack, due.seqno, own, behind.filter(|_| own == Status::Success));
+        self.output.borrow_mut().send_message(&self.ack)?;
+        outcome
+    }
+
+    /// The pipeline ends here: the client was told why.
+    fn broken(&self) -> DatanodeError {
+        DatanodeError::Refused {
+            peer: format!("the pipeline of {}", self.ticket.block),
+            reason: "a packet was not taken".to_owned(),
+        }
+    }
+}
+
+/// The thread between two nodes: one acknowledgement from behind for each packet that is due.
+pub(super) fn run<W: BorrowMut<DataWriter<TcpStream>>>(
+    mut responder: Responder<'_, W>,
+    mut input: DataReader<TcpStream>,
+    queue: Receiver<Due>,
+) -> Result<()> {
+    let mut behind = PipelineAckProto::default();
+    while let Ok(due) = queue.recv() {
+        if due.own != Status::Success {
+            return responder.acknowledge(due, None);
+        }
+        if let Err(error) = next_ack(&mut input, &mut behind, due.seqno) {
+            tracing::info!(block = %responder.ticket.block, error = %chain(&error), "no answer from the next datanode");
+            ack_of_failed_node(&mut behind);
+        }
+        responder.acknowledge(due, Some(&behind))?;
+        if due.last {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Reads the acknowledgement of one packet.
+fn next_ack(input: &mut DataReader<TcpStream>, ack: &mut PipelineAckProto, seqno: i64) -> Result<()> {
+    input.read_ack(ack)?;
+    if ack.seqno == seqno && ack::statuses(ack).next().is_some() {
+        return Ok(());
+    }
+    let reason = format!("acknowledged packet {} instead of {seqno}", ack.seqno);
+    Err(DatanodeError::Refused { peer: "the next datanode".to_owned(), reason })
+}
+
+/// What the next node would say of itself if it could.
+fn ack_of_failed_node(ack: &mut PipelineAckProto) {
+    ack::fill(ack, 0, Status::Error, None);
+}

@@ -1,0 +1,8 @@
+//! Tests of data transfers: real sockets, datanodes without a namenode, clients that speak the protocol by hand.
+
+mod copies;
+mod failures;
+mod harness;
+mod pipelines;
+mod reads;
+mod rubbish;

@@ -1,0 +1,176 @@
+//! WRITE_BLOCK: opens the replica as the stage of the pipeline demands, connects the next node, and answers upstream. The
+//! packets that follow are [`super::receive`]'s.
+
+use super::connection::Link;
+use super::mirror::{self, Mirror, bad_link, forwarded, link_name};
+use super::receive::{self, Kind, Reception};
+use super::server::Conn;
+use super::{Context, Next, client_header, refusal};
+use crate::error::{DatanodeError, Result, chain};
+use crate::store::replica::Stop;
+use crate::store::{NewReplica, ReplicaWriter, Resume, Store};
+use mammoth_protocol::datatransfer::checksum;
+use mammoth_protocol::hadoop::hdfs::op_write_block_proto::BlockConstructionStage as Stage;
+use mammoth_protocol::hadoop::hdfs::{BlockOpResponseProto, OpWriteBlockProto, Status};
+use mammoth_protocol::limits::{BYTES_PER_CHECKSUM, REPLICATION_MAX};
+use mammoth_protocol::{Block, GenStamp};
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Closes the sockets of a pipeline: the one towards the writer and the one towards the next node.
+pub(super) struct PipelineStop {
+    conn: Arc<Conn>,
+    mirror: Mutex<Option<TcpStream>>,
+}
+
+impl Stop for PipelineStop {
+    fn stop(&self) {
+        self.conn.stop();
+        if let Some(stream) = &*self.mirror.lock().unwrap_or_else(PoisonError::into_inner) {
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+        }
+    }
+}
+
+/// A request whose parts make sense.
+struct Order<'a> {
+    request: &'a OpWriteBlockProto,
+    block: Block,
+    stage: Stage,
+    stamp: GenStamp,
+    /// Bytes that one checksum covers, and whether packets carry checksums at all.
+    chunk: usize,
+    checked: bool,
+    kind: Kind,
+}
+
+impl<'a> Order<'a> {
+    fn new(context: &Context, request: &'a OpWriteBlockProto) -> Result<Self> {
+        let (block, client) = client_header(&request.header);
+        let block = context.block(block)?;
+        let unsupported = |what: String| DatanodeError::Unsupported(what);
+        let stage = Stage::try_from(request.stage).map_err(|_| unsupported(format!("stage {}", request.stage)))?;
+        if request.targets.len() > usize::from(REPLICATION_MAX) {
+            return Err(unsupported(format!("a pipeline of {} nodes", request.targets.len())));
+        }
+        let chunk = checksum::chunk_size(&request.requested_checksum)?;
+        let kind = match (client.is_empty(), stage) {
+            (_, Stage::TransferRbw) => Kind::JoinPipeline,
+            (true, _) | (_, Stage::TransferFinalized) => Kind::Copy { answered: !client.is_empty() },
+            (false, _) => Kind::Pipeline,
+        };
+        Ok(Self {
+            request,
+            block,
+            stage,
+            stamp: GenStamp(request.latest_generation_stamp),
+            chunk: chunk.unwrap_or(BYTES_PER_CHECKSUM),
+            checked: chunk.is_some(),
+            kind,
+        })
+    }
+
+    /// Opens the replica; `None` if it is complete and there is nothing to receive.
+    fn open(&self, store: &Arc<Store>, stop: &Arc<PipelineStop>) -> Result<Option<ReplicaWriter>> {
+        let stop: Arc<dyn Stop> = Arc::clone(stop) as Arc<dyn Stop>;
+        let (min, max) = (self.request.min_bytes_rcvd, self.request.max_bytes_rcvd);
+        let resume = |how| store.resume(self.block, self.stamp, how, &stop).map(Some);
+        if self.kind != Kind::Pipeline {
+            return store.create(&self.new_replica(true, &stop)).map(Some);
+        }
+        match self.stage {
+            Stage::PipelineSetupCreate => store.create(&self.new_replica(false, &stop)).map(Some),
+            Stage::PipelineSetupAppend => resume(Resume::Append { len: min }),
+            Stage::PipelineSetupAppendRecovery => resume(Resume::RecoverAppend { len: min }),
+            Stage::PipelineSetupStreamingRecovery => resume(Resume::RecoverStreaming { acked: min, sent: max }),
+            Stage::PipelineCloseRecovery => store.recover_close(self.block, self.stamp, min).map(|_| None),
+            Stage::DataStreaming | Stage::PipelineClose | Stage::TransferRbw | Stage::TransferFinalized => {
+                Err(DatanodeError::Unsupported(format!("a write cannot begin with stage {:?}", self.stage)))
+            }
+        }
+    }
+
+    fn new_replica(&self, temporary: bool, stop: &Arc<dyn Stop>) -> NewReplica {
+        let storage = self.request.storage_id.as_deref().and_then(|id| id.parse().ok());
+        NewReplica { block: self.block, storage, chunk: self.chunk, temporary, stop: Arc::clone(stop) }
+    }
+}
+
+/// Serves the operation.
+pub(super) fn serve(context: &Context, link: &mut Link<'_>, request: &OpWriteBlockProto) -> Result<Next> {
+    let stop = Arc::new(PipelineStop { conn: Arc::clone(link.conn), mirror: Mutex::new(None) });
+    let opened = Order::new(context, request)
+        .and_then(|order| Ok((order.open(context.store()?, &stop)?, context.store()?, order)));
+    let (writer, store, order) = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            let (block, _) = client_header(&request.header);
+            tracing::info!(block = block.block_id, peer = %link.conn.peer, error = %chain(&error), "write refused");
+            link.output.send_message(&refusal(&error))?;
+            return Ok(Next::Close);
+        }
+    };
+    let mirror = match connect_mirror(context, &order, &stop) {
+        Ok(mirror) => mirror,
+        Err(answer) if order.kind == Kind::Pipeline => {
+            link.output.send_message(&*answer)?;
+            return Ok(Next::Close);
+        }
+        // A copy goes on with the nodes that can be had.
+        Err(_) => None,
+    };
+    if order.kind == Kind::Pipeline {
+        let ready = BlockOpResponseProto {
+            status: Status::Success as i32,
+            first_bad_link: Some(String::new()),
+            ..BlockOpResponseProto::default()
+        };
+        link.output.send_message(&ready)?;
+    }
+    let Some(writer) = writer else { return Ok(Next::Keep) };
+    let reception = Reception {
+        context,
+        store,
+        writer,
+        mirror,
+        behind: order.request.targets.len(),
+        checked: order.checked,
+        kind: order.kind,
+        expected_len: order.block.len,
+        stop: &stop,
+    };
+    receive::run(reception, link)
+}
+
+/// Connects to the next node, if there is one.
+///
+/// The error is the answer that tells the client which node to drop.
+fn connect_mirror(
+    context: &Context,
+    order: &Order<'_>,
+    stop: &PipelineStop,
+) -> std::result::Result<Option<Mirror>, Box<BlockOpResponseProto>> {
+    let Some(node) = order.request.targets.first() else { return Ok(None) };
+    let failed = |link: String, reason: &str| {
+        tracing::info!(block = %order.block, %link, reason, "pipeline not built");
+        Box::new(BlockOpResponseProto {
+            status: Status::Error as i32,
+            first_bad_link: Some(link),
+            message: Some(reason.to_owned()),
+            ..BlockOpResponseProto::default()
+        })
+    };
+    let behind = order.request.targets.len().saturating_sub(1);
+    let unreachable = |error: DatanodeError| failed(link_name(node), &chain(&error));
+    let mut mirror = mirror::open(context, node, behind, forwarded(order.request)).map_err(unreachable)?;
+    let twin = mirror.output.stream().try_clone().map_err(|e| unreachable(mammoth_net::data::DataError::from(e).into()))?;
+    *stop.mirror.lock().unwrap_or_else(PoisonError::into_inner) = Some(twin);
+    if order.kind == Kind::Pipeline {
+        let answer = mirror.ready().map_err(unreachable)?;
+        if let Some(link) = bad_link(&answer, node) {
+            mirror.close();
+            return Err(failed(link, answer.message.as_deref().unwrap_or("refused")));
+        }
+    }
+    Ok(Some(mirror))
+}

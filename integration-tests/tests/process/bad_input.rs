@@ -1,0 +1,208 @@
+//! Bad input on the real programs: one clear line, the right exit status, nothing half-done left behind.
+
+use crate::harness::{Cluster, Options, Run, program, run};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+/// One row: arguments, exit status, and what the one line of standard error must say.
+type Row = (&'static [&'static str], i32, &'static str);
+
+const SHELL: &[Row] = &[
+    (&["ls", "/x"], 1, "ls: `/x': No such file or directory"),
+    (&["cat", "/x"], 1, "cat: `/x': No such file or directory"),
+    (&["get", "/x", "LOCAL/none"], 1, "get: `/x': No such file or directory"),
+    (&["rm", "/x"], 1, "rm: `/x': No such file or directory"),
+    (&["mv", "/x", "/y"], 1, "mv: `/x': No such file or directory"),
+    (&["stat", "/x"], 1, "stat: `/x': No such file or directory"),
+    (&["du", "/x"], 1, "du: `/x': No such file or directory"),
+    (&["tail", "/x"], 1, "tail: `/x': No such file or directory"),
+    (&["setrep", "2", "/x"], 1, "setrep: `/x': No such file or directory"),
+    (&["ls", "/x*"], 1, "ls: `/x*': No such file or directory"),
+    (&["cat", "/dir"], 1, "cat: `/dir': Is a directory"),
+    (&["tail", "/dir"], 1, "tail: `/dir': Is a directory"),
+    (&["rm", "/dir"], 1, "rm: `/dir': Is a directory"),
+    (&["touchz", "/dir"], 1, "touchz: `/dir': Is a directory"),
+    (&["mkdir", "/dir"], 1, "mkdir: `/dir': File exists"),
+    (&["mkdir", "/file"], 1, "mkdir: `/file': File exists"),
+    (&["mkdir", "/no/such"], 1, "mkdir: `/no/such': No such file or directory"),
+    (&["mkdir", "-p", "/file/below"], 1, "mkdir: "),
+    (&["put", "LOCAL/here", "/file"], 1, "put: `/file': File exists"),
+    (&["put", "LOCAL/none", "/new"], 1, "put: `LOCAL/none': No such file or directory"),
+    (&["put", "LOCAL/here", "/no/such/new"], 1, "put: `/no/such/new': No such file or directory"),
+    (&["put", "LOCAL/here", "/file/below"], 1, "put: "),
+    (&["get", "/file", "LOCAL/here"], 1, "get: `LOCAL/here': File exists"),
+    (&["get", "/file", "LOCAL/no/such/folder/x"], 1, "get: "),
+    (&["mv", "/file", "/dir/taken"], 1, "mv: `/dir/taken': File exists"),
+    (&["mkdir", "/a/../b"], 1, "mkdir: "),
+    (&["setrep", "0", "/file"], 1, "setrep: "),
+    (&["setrep", "600", "/file"], 1, "setrep: "),
+    (&["setrep", "many", "/file"], 255, "setrep"),
+    (&["cat"], 255, "-cat: Not enough arguments: expected 1 but got 0"),
+    (&["ls", "-z"], 255, "-ls: Illegal option -z"),
+    (&["frobnicate"], 255, "frobnicate: Unknown command"),
+    (&["-D", "dfs.replication=many", "ls", "/"], 1, "dfs.replication"),
+    (&["-D", "dfs.blocksize", "ls", "/"], 1, "dfs.blocksize"),
+    (&["-fs", "hdfs://127.0.0.1:1", "ls", "/"], 1, "127.0.0.1:1"),
+    (&["-fs", "ftp://127.0.0.1:1", "ls", "/"], 1, "ftp"),
+    (&["-conf", "/no/such/file", "ls", "/"], 1, "/no/such/file"),
+];
+
+/// The complaint without the usage text that follows wrong usage.
+fn complaint(run: &Run) -> String {
+    run.err
+        .lines()
+        .filter(|line| !line.contains("WARN"))
+        .take_while(|line| !line.starts_with("Usage"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[test]
+fn the_shell_refuses_bad_input_in_hadoops_words() {
+    let cluster = Cluster::start(Options::fast());
+    let local = tempfile::tempdir().expect("a temporary folder");
+    let folder = local.path().display().to_string();
+    std::fs::write(local.path().join("here"), "here").expect("written");
+    cluster.dfs(&["mkdir", "/dir"]).ok();
+    cluster.put("/file", b"kept");
+    cluster.put("/dir/taken", b"taken");
+    let before = cluster.dfs(&["ls", "-R", "/"]).ok().text();
+    let mut wrong = Vec::new();
+    for (args, code, says) in SHELL {
+        let args: Vec<String> = args.iter().map(|arg| arg.replace("LOCAL", &folder)).collect();
+        let words: Vec<&str> = args.iter().map(String::as_str).collect();
+        let run = cluster.dfs(&words);
+        let says = says.replace("LOCAL", &folder);
+        let complaint = complaint(&run);
+        let one_line = complaint.lines().count() == 1;
+        if run.code != *code || !complaint.contains(&says) || !one_line || complaint.contains("panicked") {
+            wrong.push(format!("dfs {words:?}: status {} for {code}, `{complaint}` for `{says}`", run.code));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(cluster.dfs(&["ls", "-R", "/"]).ok().text(), before, "something was left behind");
+    let left: Vec<_> = std::fs::read_dir(local.path()).expect("the folder").flatten().map(|e| e.file_name()).collect();
+    assert_eq!(left, ["here"], "something was left behind");
+    assert_eq!(std::fs::read(local.path().join("here")).expect("still there"), b"here");
+}
+
+fn mammoth(args: &[&str]) -> Run {
+    run(Command::new(program("mammoth")).args(args), b"", Duration::from_secs(60))
+}
+
+#[track_caller]
+fn refused(run: &Run, code: i32, says: &[&str]) {
+    let last = run.err.lines().last().unwrap_or_default();
+    assert_eq!(run.code, code, "{}", run.err);
+    for says in says {
+        assert!(last.contains(says), "no `{says}` in `{}`", run.err);
+    }
+    assert!(!run.err.contains("panicked"), "{}", run.err);
+}
+
+#[test]
+fn mammoth_refuses_bad_settings_ports_and_folders() {
+    let temp = tempfile::tempdir().expect("a temporary folder");
+    let dir = temp.path().join("cluster").display().to_string();
+    refused(
+        &mammoth(&["up", "--dir", &dir, "--port-base", "0", "-D", "dfs.replication=many"]),
+        1,
+        &["dfs.replication", "many"],
+    );
+    refused(&mammoth(&["up", "--dir", &dir, "--port-base", "0", "-D", "dfs.blocksize"]), 1, &["dfs.blocksize"]);
+    refused(&mammoth(&["up", "--dir", &dir, "--conf", "/no/such/conf"]), 1, &["/no/such/conf"]);
+    refused(&mammoth(&["down", "--dir", &dir]), 1, &["mammoth up --dir"]);
+    refused(&mammoth(&["restart", "--dir", "/no/such/dir", "namenode"]), 1, &["/no/such/dir"]);
+    let file = temp.path().join("file");
+    std::fs::write(&file, "x").expect("written");
+    refused(&mammoth(&["up", "--dir", &file.display().to_string()]), 1, &["file"]);
+    refused(&mammoth(&["demo", "--exit", "/no/such/text"]), 1, &["/no/such/text"]);
+    let usage = mammoth(&["up"]);
+    assert_eq!(usage.code, 255, "{}", usage.err);
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").expect("any port");
+    let port = holder.local_addr().expect("bound").port().to_string();
+    refused(&mammoth(&["up", "--dir", &dir, "--port-base", &port]), 1, &[&port]);
+}
+
+#[test]
+fn an_unknown_setting_is_warned_about_with_the_nearest_known_one() {
+    let temp = tempfile::tempdir().expect("a temporary folder");
+    let dir = temp.path().join("cluster").display().to_string();
+    mammoth(&["up", "--dir", &dir, "--detach", "--port-base", "0", "-D", "dfs.replicatoin=2"]).ok();
+    let log = std::fs::read_to_string(Path::new(&dir).join("logs/up.log")).expect("a log");
+    mammoth(&["down", "--dir", &dir]).ok();
+    assert!(log.contains("dfs.replicatoin") && log.contains("dfs.replication"), "{log}");
+}
+
+#[test]
+fn daemons_refuse_ports_in_use_and_folders_of_others() {
+    let one = Cluster::start(Options::fast());
+    let two = Cluster::start(Options::fast());
+    let rpc = one.addr("namenode", "rpc").to_string();
+    let temp = tempfile::tempdir().expect("a temporary folder");
+    let start = |role: &str, pairs: &[(&str, String)]| {
+        let mut command = Command::new(program(role));
+        for (key, value) in pairs {
+            command.arg("-D").arg(format!("{key}={value}"));
+        }
+        run(&mut command, b"", Duration::from_secs(30))
+    };
+    let any = || "127.0.0.1:0".to_owned();
+    let folder = |name: &str| temp.path().join(name).display().to_string();
+    let in_use = start(
+        "namenode",
+        &[
+            ("dfs.namenode.name.dir", folder("nn")),
+            ("dfs.namenode.rpc-address", rpc.clone()),
+            ("dfs.namenode.http-address", any()),
+            ("mammoth.namenode.internal-address", any()),
+        ],
+    );
+    refused(&in_use, 1, &[&rpc]);
+    // A folder that another process has locked.
+    let locked = start(
+        "namenode",
+        &[
+            ("dfs.namenode.name.dir", one.data("namenode").display().to_string()),
+            ("dfs.namenode.rpc-address", any()),
+            ("dfs.namenode.http-address", any()),
+            ("mammoth.namenode.internal-address", any()),
+        ],
+    );
+    refused(&locked, 1, &[&one.data("namenode").display().to_string()]);
+    // A datanode's folder of another cluster.
+    let data = two.data("datanode-1").display().to_string();
+    two.kill("datanode-1");
+    let foreign = start(
+        "datanode",
+        &[
+            ("dfs.datanode.data.dir", data.clone()),
+            ("mammoth.namenode.internal-address", one.addr("namenode", "internal").to_string()),
+            ("dfs.datanode.address", any()),
+            ("dfs.datanode.http.address", any()),
+            ("dfs.datanode.ipc.address", any()),
+        ],
+    );
+    refused(&foreign, 1, &[&data, "CID-"]);
+}
+
+#[test]
+fn a_cluster_that_runs_is_not_started_twice() {
+    let cluster = Cluster::start(Options::fast());
+    refused(&cluster.up(), 1, &["runs there already", "mammoth down"]);
+    let unknown = cluster.restart("datanode-9");
+    refused(&unknown, 1, &["datanode-9", "datanode-3"]);
+}
+
+/// Mounts a small file system for one datanode's data where that is allowed; a full disk then fails the write, no daemon.
+#[test]
+fn a_full_disk_fails_one_write_with_a_clear_line() {
+    let cluster = Cluster::start(Options::fast().set("dfs.datanode.du.reserved", &(1_u64 << 60).to_string()));
+    let run = cluster.dfs_with(&["put", "-", "/big"], &[7; 2_000_000]);
+    assert_eq!(run.code, 1, "{}", run.err);
+    let line = run.err.lines().next().unwrap_or_default();
+    assert!(line.starts_with("put: ") && line.contains("/big"), "{}", run.err);
+    assert_eq!(cluster.dfs(&["ls", "/"]).ok().text(), "", "the failed put left something");
+    assert_eq!(cluster.status().expect("alive")["health"]["live"], 3);
+}

@@ -1,0 +1,335 @@
+//! A real cluster in a temporary folder, every daemon a process, any free ports. When a test ends, nothing of it may remain.
+
+use super::poll;
+use super::programs::{Run, program, run};
+use rustix::process::{Pid, Signal};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// How a test's cluster differs from the default.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    /// How many datanodes.
+    pub(crate) datanodes: u16,
+    /// Settings of all daemons and of the shell.
+    pub(crate) settings: Vec<(String, String)>,
+    /// All daemons in one process.
+    pub(crate) embedded: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { datanodes: 3, settings: Vec::new(), embedded: false }
+    }
+}
+
+impl Options {
+    /// Timeouts so short that a test sees what a cluster does in minutes: a datanode is dead after about 3 s of silence, a
+    /// stuck pipeline is noticed after 3 s, a lease can be taken over after 2 s.
+    pub(crate) fn fast() -> Self {
+        let options = Self::default()
+            .set("dfs.heartbeat.interval", "200ms")
+            .set("dfs.namenode.heartbeat.recheck-interval", "500")
+            .set("dfs.namenode.stale.datanode.interval", "1000")
+            .set("dfs.namenode.redundancy.interval.seconds", "200ms")
+            .set("dfs.namenode.reconstruction.pending.timeout-sec", "5")
+            .set("mammoth.namenode.lease-soft-limit", "2s")
+            .set("dfs.client.socket-timeout", "3000");
+        options.blocks(1 << 20)
+    }
+
+    /// One more setting.
+    pub(crate) fn set(mut self, key: &str, value: &str) -> Self {
+        self.settings.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// How many datanodes.
+    pub(crate) fn datanodes(mut self, datanodes: u16) -> Self {
+        self.datanodes = datanodes;
+        self
+    }
+
+    /// Block size in bytes.
+    pub(crate) fn blocks(self, bytes: u64) -> Self {
+        self.set("dfs.blocksize", &bytes.to_string())
+    }
+
+    fn defines(&self) -> Vec<String> {
+        self.settings.iter().flat_map(|(key, value)| ["-D".to_owned(), format!("{key}={value}")]).collect()
+    }
+}
+
+/// A running cluster.
+pub(crate) struct Cluster {
+    dir: tempfile::TempDir,
+    options: Options,
+}
+
+impl Cluster {
+    /// Starts one and waits for `ready`.
+    #[track_caller]
+    pub(crate) fn start(options: Options) -> Self {
+        let dir = tempfile::Builder::new().prefix("mammoth-test-").tempdir().expect("a temporary folder");
+        let cluster = Self { dir, options };
+        cluster.up().ok();
+        cluster
+    }
+
+    /// `mammoth up` on the cluster's folder.
+    #[track_caller]
+    pub(crate) fn up(&self) -> Run {
+        let mut command = Command::new(program("mammoth"));
+        command.arg("up").arg("--dir").arg(self.dir.path()).args(["--detach", "--port-base", "0"]);
+        command.args(["--datanodes", &self.options.datanodes.to_string()]);
+        if !self.options.embedded {
+            command.arg("--processes");
+        }
+        command.args(self.options.defines());
+        let up = run(&mut command, b"", Duration::from_secs(130));
+        assert!(up.code != 0 || up.text().ends_with("ready\n"), "no `ready`: {}", up.text());
+        up
+    }
+
+    /// `mammoth down`.
+    #[track_caller]
+    pub(crate) fn down(&self) -> Run {
+        let mut command = Command::new(program("mammoth"));
+        command.arg("down").arg("--dir").arg(self.dir.path());
+        run(&mut command, b"", Duration::from_secs(60))
+    }
+
+    /// `mammoth restart NAME`.
+    #[track_caller]
+    pub(crate) fn restart(&self, name: &str) -> Run {
+        let mut command = Command::new(program("mammoth"));
+        command.arg("restart").arg("--dir").arg(self.dir.path()).arg(name);
+        run(&mut command, b"", Duration::from_secs(60))
+    }
+
+    /// The cluster's folder.
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// `cluster.json`.
+    pub(crate) fn running(&self) -> Value {
+        let text = std::fs::read(self.dir.path().join("cluster.json")).expect("cluster.json is there");
+        serde_json::from_slice(&text).expect("cluster.json is JSON")
+    }
+
+    fn daemon(&self, name: &str) -> Value {
+        let running = self.running();
+        let daemons = running["daemons"].as_array().expect("a list of daemons");
+        daemons.iter().find(|d| d["name"] == name).unwrap_or_else(|| panic!("no daemon {name}")).clone()
+    }
+
+    /// Process of a daemon.
+    pub(crate) fn pid(&self, name: &str) -> Pid {
+        let pid = self.daemon(name)["pid"].as_i64().expect("a pid");
+        Pid::from_raw(i32::try_from(pid).expect("a pid")).expect("not zero")
+    }
+
+    /// One of a daemon's addresses: `rpc`, `http`, `internal`, `transfer`, `ipc`.
+    pub(crate) fn addr(&self, name: &str, door: &str) -> std::net::SocketAddr {
+        self.daemon(name)[door].as_str().expect("an address").parse().expect("an address")
+    }
+
+    /// Data folder of a daemon.
+    pub(crate) fn data(&self, name: &str) -> PathBuf {
+        PathBuf::from(self.daemon(name)["data"].as_str().expect("a folder"))
+    }
+
+    /// Sends a signal to a daemon.
+    pub(crate) fn signal(&self, name: &str, signal: Signal) {
+        rustix::process::kill_process(self.pid(name), signal).unwrap_or_else(|e| panic!("{name}: {e}"));
+    }
+
+    /// Kills a daemon and waits until it is gone.
+    pub(crate) fn kill(&self, name: &str) {
+        let pid = self.pid(name);
+        self.signal(name, Signal::KILL);
+        poll(&format!("{name} dies"), Duration::from_secs(10), || match rustix::process::test_kill_process(pid) {
+            Err(_) => Ok(()),
+            Ok(()) if zombie(pid) => Ok(()),
+            Ok(()) => Err("alive".to_owned()),
+        });
+    }
+
+    /// `hdfs://host:port`.
+    pub(crate) fn fs(&self) -> String {
+        format!("hdfs://{}", self.addr("namenode", "rpc"))
+    }
+
+    /// A `dfs` command, ready to run or to start.
+    pub(crate) fn dfs_command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(program("dfs"));
+        command.env("MAMMOTH_FS", self.fs()).args(self.options.defines()).args(args);
+        command
+    }
+
+    /// Runs a `dfs` command; a minute is long enough for any.
+    #[track_caller]
+    pub(crate) fn dfs(&self, args: &[&str]) -> Run {
+        self.dfs_with(args, b"")
+    }
+
+    /// Runs a `dfs` command with these bytes on standard input.
+    #[track_caller]
+    pub(crate) fn dfs_with(&self, args: &[&str], input: &[u8]) -> Run {
+        run(&mut self.dfs_command(args), input, Duration::from_secs(60))
+    }
+
+    /// Stores bytes as a file.
+    #[track_caller]
+    pub(crate) fn put(&self, path: &str, bytes: &[u8]) {
+        self.dfs_with(&["put", "-", path], bytes).ok();
+    }
+
+    /// Bytes of a file.
+    #[track_caller]
+    pub(crate) fn cat(&self, path: &str) -> Vec<u8> {
+        self.dfs(&["cat", path]).ok().out
+    }
+
+    /// JSON from a door of a daemon.
+    ///
+    /// # Errors
+    /// No answer, or no JSON.
+    pub(crate) fn json(&self, name: &str, path: &str) -> Result<Value, String> {
+        let url = format!("http://{}{path}", self.addr(name, "http"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
+        let get = async {
+            let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
+            client.get(&url).send().await?.error_for_status()?.json::<Value>().await
+        };
+        runtime.block_on(get).map_err(|e| format!("{url}: {e}"))
+    }
+
+    /// The namenode's state.
+    ///
+    /// # Errors
+    /// No answer.
+    pub(crate) fn status(&self) -> Result<Value, String> {
+        self.json("namenode", "/api/v1/status")
+    }
+
+    /// Blocks of a file, a last one under construction included.
+    ///
+    /// # Errors
+    /// No such file, no answer.
+    pub(crate) fn blocks(&self, path: &str) -> Result<Vec<BlockOf>, String> {
+        let answer = self.json("namenode", &format!("/api/v1/blocks?path={path}"))?;
+        let file = &answer["blocks"];
+        let mut list = file["blocks"].as_array().ok_or_else(|| format!("no list of blocks: {answer}"))?.clone();
+        let last = &file["last"];
+        if !last.is_null() && list.last().is_none_or(|block| block["block"]["id"] != last["block"]["id"]) {
+            list.push(last.clone());
+        }
+        let ports = |block: &Value| -> Vec<u64> {
+            let places = block["places"].as_array().cloned().unwrap_or_default();
+            places.iter().filter_map(|place| place["addr"]["transfer_port"].as_u64()).collect()
+        };
+        let number = |value: &Value| value.as_u64().ok_or_else(|| format!("no number in {answer}"));
+        let block = |block: &Value| -> Result<BlockOf, String> {
+            Ok(BlockOf { stamp: number(&block["block"]["stamp"])?, ports: ports(block) })
+        };
+        list.iter().map(block).collect()
+    }
+
+    /// Data files (not checksums) of all replicas of all blocks below a datanode's folder: finalized, being written, or bad.
+    pub(crate) fn replicas(&self, name: &str) -> Vec<PathBuf> {
+        files_below(&self.data(name)).into_iter().filter(|path| is_block(path)).collect()
+    }
+}
+
+/// What the namenode says of a block.
+#[derive(Clone, Debug)]
+pub(crate) struct BlockOf {
+    /// Its generation stamp.
+    pub(crate) stamp: u64,
+    /// Data-transfer ports of the datanodes that have it or write it.
+    pub(crate) ports: Vec<u64>,
+}
+
+fn is_block(path: &Path) -> bool {
+    let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+    name.strip_prefix("blk_").is_some_and(|id| id.parse::<i64>().is_ok())
+}
+
+/// All files below a folder, in order.
+pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+        for entry in entries.flatten() {
+            let path = entry.path();
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+    }
+    files.sort();
+    files
+}
+
+fn zombie(pid: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+    stat.rsplit_once(')').is_none_or(|(_, rest)| rest.trim_start().starts_with('Z'))
+}
+
+/// Processes whose command line names this folder.
+fn processes_of(folder: &Path) -> Vec<(i32, String)> {
+    let needle = folder.to_string_lossy().into_owned();
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<i32>().ok()) else { continue };
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        if line.contains(&needle) && Pid::from_raw(pid).is_some_and(|pid| !zombie(pid)) {
+            found.push((pid, line));
+        }
+    }
+    found
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let failed = std::thread::panicking();
+        for (pid, _) in processes_of(self.dir.path()) {
+            if let Some(pid) = Pid::from_raw(pid) {
+                // Those that a test stopped go on, so that they can end.
+                let _ = rustix::process::kill_process(pid, Signal::CONT);
+            }
+        }
+        if failed {
+            self.show_logs();
+        }
+        let down = if failed { None } else { Some(self.down()) };
+        let left = processes_of(self.dir.path());
+        for (pid, _) in &left {
+            if let Some(pid) = Pid::from_raw(*pid) {
+                let _ = rustix::process::kill_process(pid, Signal::KILL);
+            }
+        }
+        if let Some(down) = down {
+            assert_eq!(down.code, 0, "mammoth down: {}", down.err);
+            assert!(left.is_empty(), "processes remain after `mammoth down`: {left:?}");
+        }
+    }
+}
+
+impl Cluster {
+    /// The ends of all logs, for a failed test.
+    fn show_logs(&self) {
+        for log in files_below(&self.dir.path().join("logs")) {
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            let lines: Vec<&str> = text.lines().collect();
+            eprintln!("--- {}", log.display());
+            for line in &lines[lines.len().saturating_sub(40)..] {
+                eprintln!("{line}");
+            }
+        }
+    }
+}

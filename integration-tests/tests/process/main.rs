@@ -1,0 +1,15 @@
+//! Tests on real processes: the programs are built once, started, killed, stopped and asked; then the bytes are compared.
+
+mod harness;
+
+mod bad_input;
+mod corruption;
+mod foreign;
+mod leases;
+mod namenode_crash;
+mod pages;
+mod pipeline;
+mod readme;
+mod replication;
+mod rubbish;
+mod shell;

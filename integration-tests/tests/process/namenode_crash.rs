@@ -1,0 +1,98 @@
+//! The namenode is killed in the middle of work: what it acknowledged is there afterwards, once.
+
+use crate::harness::{Cluster, Options, poll};
+use mammoth_client::{ClientConfig, CreateOptions, DfsClient};
+use mammoth_platform::Settings;
+use mammoth_protocol::DfsPath;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+const CLIENTS: usize = 8;
+
+fn path(text: &str) -> DfsPath {
+    DfsPath::parse(text).expect("a valid path")
+}
+
+fn client(cluster: &Cluster) -> DfsClient {
+    let define = format!("fs.defaultFS={}", cluster.fs());
+    let settings = Settings::load(None, &[define]).expect("settings");
+    DfsClient::connect(ClientConfig::from_settings(&settings).expect("a configuration")).expect("a client")
+}
+
+/// Creates files, renames every third, deletes every fifth, until told to stop; gives back what was acknowledged: the names
+/// that must be there.
+fn storm(client: &DfsClient, number: usize, stop: &AtomicBool, done: &AtomicUsize) -> Vec<String> {
+    let folder = format!("/storm-{number}");
+    client.mkdirs(&path(&folder), None, true).expect("the folder is made");
+    let mut there = Vec::new();
+    for step in 0.. {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let name = format!("f{step}");
+        let file = path(&format!("{folder}/{name}"));
+        // Not "overwrite": a create that is carried out twice would be refused the second time.
+        let writer = client.create(&file, CreateOptions::default()).expect("a file is created");
+        writer.close().expect("and closed");
+        if step % 3 == 0 {
+            let moved = format!("m{step}");
+            let renamed = client.rename(&file, &path(&format!("{folder}/{moved}"))).expect("a rename is answered");
+            assert!(renamed, "{file} was there, so its rename is not `false`");
+            there.push(moved);
+        } else if step % 5 == 0 {
+            assert!(client.delete(&file, false).expect("a delete is answered"), "{file} was there");
+        } else {
+            there.push(name);
+        }
+        done.fetch_add(1, Ordering::Relaxed);
+    }
+    there
+}
+
+#[test]
+fn acknowledged_operations_survive_kills_in_a_storm_of_creates() {
+    let cluster = Cluster::start(Options::fast());
+    let (stop, done) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let expected: Vec<Vec<String>> = std::thread::scope(|scope| {
+        let (cluster, stop, done) = (&cluster, &stop, &done);
+        let storms: Vec<_> =
+            (0..CLIENTS).map(|number| scope.spawn(move || storm(&client(cluster), number, stop, done))).collect();
+        for _ in 0..3 {
+            let before = done.load(Ordering::Relaxed);
+            poll("the storm goes on", Duration::from_secs(60), || {
+                let now = done.load(Ordering::Relaxed);
+                if now > before + 200 { Ok(()) } else { Err(format!("{now} operations, {before} before")) }
+            });
+            cluster.kill("namenode");
+            cluster.restart("namenode").ok();
+        }
+        let before = done.load(Ordering::Relaxed);
+        poll("the storm survives the last kill", Duration::from_secs(60), || {
+            if done.load(Ordering::Relaxed) > before + 100 { Ok(()) } else { Err("still".to_owned()) }
+        });
+        stop.store(true, Ordering::Relaxed);
+        storms.into_iter().map(|storm| storm.join().expect("a storm ends well")).collect()
+    });
+    let client = client(&cluster);
+    for (number, mut names) in expected.into_iter().enumerate() {
+        names.sort();
+        let listed = client.list_all(&path(&format!("/storm-{number}"))).expect("a listing");
+        let mut listed: Vec<String> = listed.into_iter().map(|status| status.name).collect();
+        listed.sort();
+        assert_eq!(listed, names, "client {number}");
+    }
+}
+
+#[test]
+fn files_and_their_bytes_are_there_after_kill_and_restart_of_everything() {
+    let cluster = Cluster::start(Options::fast());
+    let bytes = crate::harness::bytes_of(7, 2_500_000);
+    cluster.put("/kept", &bytes);
+    for name in ["datanode-1", "datanode-2", "datanode-3", "namenode"] {
+        cluster.kill(name);
+    }
+    for name in ["namenode", "datanode-1", "datanode-2", "datanode-3"] {
+        cluster.restart(name).ok();
+    }
+    assert_eq!(cluster.cat("/kept"), bytes);
+}

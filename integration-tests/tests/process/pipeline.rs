@@ -1,0 +1,94 @@
+//! A datanode of a running pipeline dies, or freezes: the writer goes on with the same block under a new stamp.
+
+use crate::harness::{Cluster, Options, Random, Stopwatch, bytes_of, poll};
+use rustix::process::Signal;
+use std::io::{Read, Write};
+use std::process::Stdio;
+use std::time::Duration;
+
+const MIB: u64 = 1024 * 1024;
+
+/// Feeds a put of one block through a pipe, stops at `before` bytes to let `fault` happen to the pipeline's datanode at
+/// `place`, and feeds the rest.
+fn put_with_fault(signal: Signal, place: usize, before: u64, total: u64) {
+    let options = Options::fast().blocks(128 * MIB).set("dfs.namenode.heartbeat.recheck-interval", "60000");
+    let cluster = Cluster::start(options);
+    let mut put = cluster.dfs_command(&["put", "-d", "-", "/piped"]);
+    let mut child = put.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("dfs starts");
+    let mut pipe = child.stdin.take().expect("a pipe");
+    let mut source = Random::new(99, total);
+    let watch = Stopwatch::start();
+    std::io::copy(&mut source.by_ref().take(before), &mut pipe).expect("the first part is taken");
+    let (victim, stamp) =
+        poll("the block is being written", Duration::from_secs(20), || pipeline_node(&cluster, place));
+    cluster.signal(&victim, signal);
+    std::io::copy(&mut source, &mut pipe).expect("the rest is taken, so the source was read once only");
+    pipe.flush().expect("flushed");
+    drop(pipe);
+    let output = child.wait_with_output().expect("dfs ends");
+    let elapsed = watch.elapsed();
+    assert!(output.status.success(), "{victim}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(elapsed < Duration::from_secs(30), "{victim} at place {place}: {elapsed:?}");
+    let bytes = cluster.cat("/piped");
+    assert!(bytes == bytes_of(99, usize::try_from(total).expect("fits")), "the bytes differ");
+    let (blocks, new_stamp) = block_stamps(&cluster, "/piped");
+    assert_eq!(blocks, 1, "the block was not restarted");
+    assert!(new_stamp > stamp, "the stamp grew: {stamp} then {new_stamp}");
+    if signal == Signal::STOP {
+        cluster.signal(&victim, Signal::CONT);
+    }
+}
+
+/// Name of the datanode at this place of the only open pipeline, and the block's stamp.
+fn pipeline_node(cluster: &Cluster, place: usize) -> Result<(String, u64), String> {
+    let blocks = cluster.blocks("/piped")?;
+    let block = blocks.last().ok_or("no block yet")?;
+    let port = block.ports.get(place).ok_or_else(|| format!("no datanode at place {place}: {block:?}"))?;
+    let names = ["datanode-1", "datanode-2", "datanode-3"];
+    let name = names.into_iter().find(|name| u64::from(cluster.addr(name, "transfer").port()) == *port);
+    Ok((name.ok_or("no such datanode")?.to_owned(), block.stamp))
+}
+
+fn block_stamps(cluster: &Cluster, path: &str) -> (usize, u64) {
+    let blocks = cluster.blocks(path).expect("blocks of the file");
+    (blocks.len(), blocks[0].stamp)
+}
+
+#[test]
+fn the_first_datanode_dies_at_100_of_128_mib() {
+    put_with_fault(Signal::KILL, 0, 100 * MIB, 128 * MIB);
+}
+
+#[test]
+fn the_middle_datanode_dies_at_100_of_128_mib() {
+    put_with_fault(Signal::KILL, 1, 100 * MIB, 128 * MIB);
+}
+
+#[test]
+fn the_last_datanode_dies_at_100_of_128_mib() {
+    put_with_fault(Signal::KILL, 2, 100 * MIB, 128 * MIB);
+}
+
+#[test]
+fn the_first_datanode_freezes() {
+    put_with_fault(Signal::STOP, 0, 20 * MIB, 32 * MIB);
+}
+
+#[test]
+fn the_middle_datanode_freezes() {
+    put_with_fault(Signal::STOP, 1, 20 * MIB, 32 * MIB);
+}
+
+#[test]
+fn the_last_datanode_freezes() {
+    put_with_fault(Signal::STOP, 2, 20 * MIB, 32 * MIB);
+}
+
+#[test]
+fn a_put_goes_on_when_a_datanode_is_down_from_the_start() {
+    let cluster = Cluster::start(Options::fast().set("dfs.namenode.heartbeat.recheck-interval", "60000"));
+    cluster.kill("datanode-2");
+    let bytes = bytes_of(5, 5_000_000);
+    cluster.put("/two", &bytes);
+    assert_eq!(cluster.cat("/two"), bytes);
+}

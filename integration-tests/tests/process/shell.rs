@@ -1,0 +1,116 @@
+//! The shell against a real cluster.
+
+use crate::harness::{Cluster, Options, bytes_of};
+
+#[test]
+fn a_file_goes_in_and_comes_out_identical() {
+    let cluster = Cluster::start(Options::fast());
+    let bytes = bytes_of(1, 3 * 1024 * 1024 + 17);
+    cluster.put("/a", &bytes);
+    assert!(cluster.cat("/a") == bytes);
+    for name in ["datanode-1", "datanode-2", "datanode-3"] {
+        assert_eq!(cluster.replicas(name).len(), 4, "four blocks with a replica on each of three datanodes");
+    }
+    cluster.restart("namenode").ok();
+    assert!(cluster.cat("/a") == bytes);
+}
+
+#[test]
+fn folders_of_files_go_in_and_come_out() {
+    let cluster = Cluster::start(Options::fast());
+    let local = tempfile::tempdir().expect("a temporary folder");
+    let tree = local.path().join("tree");
+    std::fs::create_dir_all(tree.join("deep/er")).expect("folders");
+    for (name, bytes) in [("one", 10), ("deep/two", 1_200_000), ("deep/er/empty", 0)] {
+        std::fs::write(tree.join(name), bytes_of(2, bytes)).expect("written");
+    }
+    let (from, back) = (tree.display().to_string(), local.path().join("back").display().to_string());
+    cluster.dfs(&["put", &from, "/tree"]).ok();
+    cluster.dfs(&["get", "/tree", &back]).ok();
+    for name in ["one", "deep/two", "deep/er/empty"] {
+        let same = std::fs::read(tree.join(name)).expect("source")
+            == std::fs::read(local.path().join("back").join(name)).expect("copy");
+        assert!(same, "{name}");
+    }
+    let globbed = cluster.dfs(&["cat", "/tree/o?e", "/tree/{deep,none}/t*"]).ok().out;
+    assert_eq!(globbed.len(), 1_200_010);
+}
+
+#[test]
+fn listings_look_like_hadoops() {
+    let cluster = Cluster::start(Options::fast());
+    cluster.dfs(&["mkdir", "-p", "/d/sub"]).ok();
+    cluster.put("/d/file", b"12345");
+    let text = cluster.dfs(&["ls", "/d"]).ok().text();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "Found 2 items", "{text}");
+    assert!(lines[1].starts_with("-rw-r--r--   3 ") && lines[1].ends_with(" /d/file"), "{text}");
+    assert!(lines[1].contains("          5 20"), "{text}");
+    assert!(lines[2].starts_with("drwxr-xr-x   - ") && lines[2].ends_with(" /d/sub"), "{text}");
+    assert_eq!(cluster.dfs(&["stat", "%n %b %r %F", "/d/file"]).ok().text(), "file 5 3 regular file\n");
+    assert_eq!(cluster.dfs(&["du", "-s", "/d"]).ok().text(), "5  15  /d\n");
+    assert_eq!(cluster.dfs(&["count", "/d"]).ok().text(), "           2            1                  5 /d\n");
+    assert_eq!(cluster.dfs(&["rm", "-r", "/d"]).ok().text(), "Deleted /d\n");
+    let report = cluster.dfs(&["admin", "-report"]).ok().text();
+    assert!(report.contains("Live datanodes (3):") && report.contains("Under replicated blocks: 0"), "{report}");
+    let df = cluster.dfs(&["df"]).ok().text();
+    assert!(df.starts_with("Filesystem") && df.contains(&cluster.fs()), "{df}");
+}
+
+#[test]
+fn both_spellings_and_the_embedded_cluster_work() {
+    let cluster = Cluster::start(Options { embedded: true, ..Options::fast() });
+    cluster.dfs_with(&["-put", "-", "/a"], b"hello\nworld\n").ok();
+    assert_eq!(cluster.dfs(&["-cat", "/a"]).ok().text(), "hello\nworld\n");
+    assert_eq!(cluster.dfs(&["-tail", "/a"]).ok().text(), "hello\nworld\n");
+    cluster.dfs(&["-touchz", "/b"]).ok();
+    for name in ["namenode", "datanode-2"] {
+        cluster.restart(name).ok();
+    }
+    assert_eq!(cluster.dfs(&["-cat", "/a", "/b"]).ok().text(), "hello\nworld\n");
+}
+
+/// 5 GiB through a pipe, in and out, with no process over 200 MiB.
+#[test]
+#[ignore = "long; .ci/full runs it"]
+fn five_gib_in_and_out_in_little_memory() {
+    use crate::harness::{Random, poll};
+    use std::io::Read;
+    use std::process::Stdio;
+    const TOTAL: u64 = 5 << 30;
+    let cluster = Cluster::start(Options::default());
+    let mut put = cluster.dfs_command(&["put", "-", "/big"]);
+    let mut child = put.stdin(Stdio::piped()).spawn().expect("dfs starts");
+    let mut pipe = child.stdin.take().expect("a pipe");
+    std::io::copy(&mut Random::new(8, TOTAL), &mut pipe).expect("all is taken");
+    let client_peak = peak_mib(child.id());
+    drop(pipe);
+    assert!(child.wait().expect("ends").success());
+    let mut cat = cluster.dfs_command(&["cat", "/big"]);
+    let mut child = cat.stdout(Stdio::piped()).spawn().expect("dfs starts");
+    let mut out = child.stdout.take().expect("a pipe");
+    let mut expected = Random::new(8, TOTAL);
+    let (mut a, mut b) = (vec![0; 1 << 20], vec![0; 1 << 20]);
+    loop {
+        let n = out.read(&mut a).expect("reads");
+        if n == 0 {
+            break;
+        }
+        expected.read_exact(&mut b[..n]).expect("not longer than what went in");
+        assert!(a[..n] == b[..n], "the bytes differ");
+    }
+    assert_eq!(expected.read(&mut b).expect("reads"), 0, "it came back whole");
+    assert!(child.wait().expect("ends").success());
+    poll("peaks", std::time::Duration::from_secs(1), || Ok(()));
+    assert!(client_peak < 200.0, "the client reached {client_peak} MiB");
+    for name in ["namenode", "datanode-1", "datanode-2", "datanode-3"] {
+        let peak = peak_mib(u32::try_from(cluster.pid(name).as_raw_nonzero().get()).expect("a pid"));
+        assert!(peak < 200.0, "{name} reached {peak} MiB");
+    }
+}
+
+fn peak_mib(pid: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|n| n.parse::<f64>().ok()).unwrap_or_default() / 1024.0
+}

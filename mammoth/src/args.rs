@@ -1,0 +1,130 @@
+//! The command line of `mammoth`. The `dfs` shell parses its own, as Hadoop's flags do not fit a common parser.
+
+use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// A distributed file system that Hadoop's clients can use, in one program.
+#[derive(Debug, Parser)]
+#[command(name = "mammoth", version, subcommand_required = true, arg_required_else_help = true)]
+pub struct Mammoth {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Verb,
+}
+
+/// The commands of `mammoth`.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Start a fresh cluster, store files on it, read them back, and show where to look.
+    Demo(Demo),
+    /// Start a cluster whose data lives in a folder and survives restarts.
+    Up(Up),
+    /// Stop the cluster of a folder.
+    Down(Down),
+    /// Restart one daemon of a running cluster.
+    Restart(Restart),
+    /// Run a namenode.
+    Namenode(Daemon),
+    /// Run a datanode.
+    Datanode(Daemon),
+    /// The file system shell, as the program `dfs`.
+    #[command(disable_help_flag = true)]
+    Dfs {
+        /// Arguments of `dfs`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, num_args = 0..)]
+        args: Vec<OsString>,
+    },
+}
+
+/// Settings that every command that starts daemons takes.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SettingArgs {
+    /// Set one of Hadoop's keys, such as dfs.replication=2.
+    #[arg(short = 'D', value_name = "KEY=VALUE")]
+    pub define: Vec<String>,
+    /// A folder with Hadoop's core-site.xml and hdfs-site.xml (default: HADOOP_CONF_DIR).
+    #[arg(long, value_name = "DIR")]
+    pub conf: Option<PathBuf>,
+}
+
+/// `mammoth demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Text files to store; a generated text without any.
+    pub files: Vec<PathBuf>,
+    /// End at once instead of staying up until Ctrl-C.
+    #[arg(long)]
+    pub exit: bool,
+    /// How many datanodes.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub datanodes: u16,
+    #[command(flatten)]
+    pub settings: SettingArgs,
+}
+
+/// `mammoth up`.
+#[derive(Debug, Clone, Args)]
+pub struct Up {
+    /// Folder of the cluster's data, logs and addresses; made if missing.
+    #[arg(long)]
+    pub dir: PathBuf,
+    /// How many datanodes (default: as many as the folder has, 3 in a new one).
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub datanodes: Option<u16>,
+    /// Spread the datanodes over this many racks.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub racks: Option<u16>,
+    /// Run every daemon as a process of its own.
+    #[arg(long)]
+    pub processes: bool,
+    /// Return as soon as the cluster is ready.
+    #[arg(long)]
+    pub detach: bool,
+    /// Consecutive ports from this one; 0 takes any free ones. Without it: Hadoop's ports if free.
+    #[arg(long, value_name = "PORT")]
+    pub port_base: Option<u16>,
+    #[command(flatten)]
+    pub settings: SettingArgs,
+}
+
+/// `mammoth down`.
+#[derive(Debug, Args)]
+pub struct Down {
+    /// Folder of the cluster.
+    #[arg(long)]
+    pub dir: PathBuf,
+}
+
+/// `mammoth restart`.
+#[derive(Debug, Args)]
+pub struct Restart {
+    /// Folder of the cluster.
+    #[arg(long)]
+    pub dir: PathBuf,
+    /// Which daemon: namenode, datanode-1, ...
+    pub name: String,
+}
+
+/// `mammoth namenode`, `mammoth datanode` and the programs of those names.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Daemon {
+    #[command(flatten)]
+    pub settings: SettingArgs,
+    /// Write log lines to this file instead of standard error.
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+    /// Stop when standard input ends, so that the daemon never outlives its starter.
+    #[arg(long)]
+    pub lifeline: bool,
+}
+
+/// Prints what clap has to say: help and version on standard output with status 0, a usage error on standard error with 255,
+/// as Hadoop's tools do.
+#[must_use]
+pub fn refuse(error: &clap::Error) -> std::process::ExitCode {
+    // Nothing is left to do if the terminal is gone.
+    let _ = error.print();
+    if error.use_stderr() { std::process::ExitCode::from(255) } else { std::process::ExitCode::SUCCESS }
+}

@@ -1,0 +1,122 @@
+//! `mammoth up --processes`: every daemon a process of its own.
+
+use super::{READY_LIMIT, announce, namenode_of};
+use crate::args::{SettingArgs, Up};
+use crate::layout::{ClusterDir, Plan, Running, RunningDaemon};
+use crate::processes::{self, Started};
+use crate::status::StatusClient;
+use mammoth_platform::shutdown::Shutdown;
+use mammoth_platform::signals;
+use std::process::Child;
+use std::time::Duration;
+
+/// Starts the daemons and waits until they are ready; stays until Ctrl-C unless detached.
+pub(super) fn up(dir: &ClusterDir, args: &Up, plan: &Plan) -> Result<(), String> {
+    let user = user_args(&args.settings)?;
+    let stop = Shutdown::new();
+    signals::on_terminate(&stop).map_err(|e| e.to_string())?;
+    let mut cluster = Separate { running: Vec::new(), children: Vec::new() };
+    let result = cluster.launch(dir, plan, &user, !args.detach, &stop);
+    if let Err(reason) = result {
+        cluster.stop();
+        return Err(reason);
+    }
+    let supervisor = (!args.detach).then(std::process::id);
+    let running = Running { processes: true, supervisor, daemons: cluster.running.clone() };
+    dir.write_running(&running).map_err(|e| e.to_string())?;
+    announce(dir, &running);
+    if args.detach {
+        return Ok(());
+    }
+    while !stop.is_triggered() {
+        let _ = stop.wait(Duration::from_millis(200));
+        cluster.reap();
+        if dir.running().is_ok_and(|running| running.is_none()) {
+            // Somebody ran `mammoth down`.
+            return Ok(());
+        }
+    }
+    // Restarted daemons have other processes than those that this one started.
+    if let Ok(Some(running)) = dir.running() {
+        cluster.running = running.daemons;
+    }
+    cluster.stop();
+    dir.clear_running().map_err(|e| e.to_string())
+}
+
+struct Separate {
+    running: Vec<RunningDaemon>,
+    children: Vec<Child>,
+}
+
+impl Separate {
+    fn launch(
+        &mut self,
+        dir: &ClusterDir,
+        plan: &Plan,
+        user: &[String],
+        lifeline: bool,
+        stop: &Shutdown,
+    ) -> Result<(), String> {
+        let namenode = namenode_of(plan)?;
+        for planned in &plan.daemons {
+            let args = processes::daemon_args(dir, planned, namenode, user);
+            let Started { daemon, child } =
+                processes::start(dir, planned, args, lifeline).map_err(|e| e.to_string())?;
+            self.running.push(daemon);
+            self.children.push(child);
+        }
+        let client = StatusClient::new(namenode.addrs.http).map_err(|e| e.to_string())?;
+        let running = &self.running;
+        let alive = || match running.iter().find(|d| !processes::is_alive(d.pid, d.pid_started)) {
+            Some(dead) => Err(format!("{} ended (log: {})", dead.name, dead.log.display())),
+            None if stop.is_triggered() => Err("stopped before it was ready".to_owned()),
+            None => Ok(()),
+        };
+        client.wait_ready(plan.daemons.len() - 1, READY_LIMIT, alive).map_err(|e| e.to_string())
+    }
+
+    /// Collects the exit status of children that ended, so that they do not stay as zombies.
+    fn reap(&mut self) {
+        self.children.retain_mut(|child| !matches!(child.try_wait(), Ok(Some(_))));
+    }
+
+    fn stop(&mut self) {
+        for daemon in self.running.iter().rev() {
+            if let Err(e) = processes::stop(&daemon.name, daemon.pid, daemon.pid_started) {
+                tracing::warn!("{e}");
+            }
+        }
+        for child in &mut self.children {
+            let _ = child.wait();
+        }
+    }
+}
+
+/// The user's settings as arguments for every daemon, with paths that hold in any working folder.
+fn user_args(settings: &SettingArgs) -> Result<Vec<String>, String> {
+    let mut args = Vec::new();
+    let conf = settings.conf.clone().or_else(|| std::env::var_os("HADOOP_CONF_DIR").map(Into::into));
+    if let Some(conf) = conf {
+        let conf = conf.canonicalize().map_err(|e| format!("{}: {e}", conf.display()))?;
+        args.extend(["--conf".to_owned(), conf.display().to_string()]);
+    }
+    for define in &settings.define {
+        args.extend(["-D".to_owned(), define.clone()]);
+    }
+    Ok(args)
+}
+
+/// Stops one daemon's process and starts another on the same addresses.
+pub(super) fn restart(dir: &ClusterDir, mut running: Running, name: &str) -> Result<(), String> {
+    let names: Vec<&str> = running.daemons.iter().map(|d| d.name.as_str()).collect();
+    let unknown = || format!("no daemon `{name}` in this cluster; it has {}", names.join(", "));
+    let at = names.iter().position(|known| *known == name).ok_or_else(unknown)?;
+    let plan = dir.plan().map_err(|e| e.to_string())?.ok_or("the cluster folder has lost its plan.json")?;
+    let planned = plan.daemons.iter().find(|planned| planned.name == name).ok_or("plan.json does not name it")?;
+    let old = running.daemons[at].clone();
+    processes::stop(name, old.pid, old.pid_started).map_err(|e| e.to_string())?;
+    let started = processes::start(dir, planned, old.args, false).map_err(|e| e.to_string())?;
+    running.daemons[at] = started.daemon;
+    dir.write_running(&running).map_err(|e| e.to_string())
+}

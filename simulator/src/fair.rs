@@ -1,0 +1,72 @@
+//! What faults may take. The file system promises to survive whatever leaves it one good replica of a block and the time to
+//! make more of them; a fault that asks for more proves nothing. This is the book of what was taken when.
+
+use crate::datanode::Replica;
+use crate::event::Index;
+use crate::world::World;
+use mammoth_protocol::internal::ReplicaState;
+use mammoth_protocol::BlockId;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Between two faults that hit the same block: the first must have been noticed before the second.
+const NOTICE_MS: u64 = 40_000;
+
+/// Faults on replicas so far, and deletions that are on their way.
+#[derive(Clone, Debug, Default)]
+pub struct Fair {
+    taken: BTreeMap<BlockId, (u64, u64)>,
+    deleting: BTreeSet<(Index, BlockId)>,
+}
+
+impl Fair {
+    /// A fault takes a replica.
+    pub fn took(&mut self, id: BlockId, now_ms: u64) {
+        let (count, last) = self.taken.entry(id).or_default();
+        *count += 1;
+        *last = now_ms;
+    }
+
+    /// Replicas that faults have taken from a block.
+    #[must_use]
+    pub fn losses(&self, id: BlockId) -> u64 {
+        self.taken.get(&id).map_or(0, |(count, _)| *count)
+    }
+
+    /// A deletion has left the namenode: the replica is as good as gone.
+    pub fn deleting(&mut self, index: Index, id: BlockId) {
+        self.deleting.insert((index, id));
+    }
+
+    /// It was carried out; what comes later is another replica.
+    pub fn deleted(&mut self, index: Index, id: BlockId) {
+        self.deleting.remove(&(index, id));
+    }
+}
+
+impl World {
+    /// Whether the file system must survive the loss of this replica: enough others are as good, none of them is about to go,
+    /// and no other fault has hit the block lately.
+    pub(crate) fn may_lose(&self, index: Index, id: BlockId) -> bool {
+        let Some(replica) = self.datanodes[index].replicas.get(&id) else { return false };
+        if self.fair.taken.get(&id).is_some_and(|(_, last)| last + NOTICE_MS > self.now_ms) {
+            return false;
+        }
+        let mut others = 0;
+        for node in self.datanodes.iter().filter(|node| node.index != index) {
+            let Some(other) = node.replicas.get(&id) else { continue };
+            if other.corrupt {
+                return false;
+            }
+            let as_good = stands_in(replica, other);
+            others += u32::from(as_good && self.reachable(node.index) && !self.fair.deleting.contains(&(node.index, id)));
+        }
+        others >= 2
+    }
+}
+
+/// Whether the other replica holds all that anybody was promised of this one.
+fn stands_in(replica: &Replica, other: &Replica) -> bool {
+    // A writer is told of bytes that the whole pipeline has, so every member of one stamp has them.
+    let same = other.stamp == replica.stamp;
+    same && (other.state == ReplicaState::Finalized || replica.state != ReplicaState::Finalized)
+}

@@ -1,0 +1,122 @@
+//! Mistakes planted at the namenode's doors: each changes a message on its way to the core.
+
+use crate::bugs::Bug;
+use mammoth_namenode_core::State;
+use mammoth_namenode_core::check::owned_blocks;
+use mammoth_protocol::internal::{
+    CommitBlockSync, DnCommand, FullReportSlice, IncrementalReport, ReplicaEvent, ReplicaState, ReportedReplica,
+};
+use mammoth_protocol::{Block, BlockId, DatanodeId, Epoch, GenStamp, StorageId};
+use std::collections::BTreeMap;
+
+/// What the mistakes remember of earlier messages.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Memory {
+    /// The last list of each volume.
+    lists: BTreeMap<StorageId, Vec<ReportedReplica>>,
+    /// Present registrations.
+    epochs: BTreeMap<DatanodeId, Epoch>,
+    /// Reports counted as they arrive, and which count each true number first got.
+    counts: BTreeMap<StorageId, u64>,
+    numbers: BTreeMap<(StorageId, u64), u64>,
+    /// Stamps of the recoveries ordered last.
+    recoveries: BTreeMap<BlockId, GenStamp>,
+}
+
+impl Memory {
+    /// A datanode registered; answers lists to be believed at once.
+    pub(super) fn registered(
+        &mut self,
+        bug: Option<Bug>,
+        datanode: DatanodeId,
+        epoch: Epoch,
+        storages: &[StorageId],
+    ) -> Vec<FullReportSlice> {
+        self.epochs.insert(datanode, epoch);
+        for storage in storages {
+            self.counts.remove(storage);
+            self.numbers.retain(|(of, _), _| of != storage);
+        }
+        if bug != Some(Bug::OldListBelieved) {
+            return Vec::new();
+        }
+        let known = storages.iter().filter_map(|storage| Some((*storage, self.lists.get(storage)?.clone())));
+        let list = |(storage, replicas)| FullReportSlice {
+            datanode,
+            epoch,
+            storage,
+            cut_seq: 0,
+            slice: 0,
+            last: true,
+            replicas,
+        };
+        known.map(list).collect()
+    }
+
+    pub(super) fn incremental(&mut self, bug: Option<Bug>, state: &State, report: &mut IncrementalReport) {
+        let present = self.epochs.get(&report.datanode) == Some(&report.epoch);
+        for part in &mut report.storages {
+            match bug {
+                Some(Bug::GapHidden) if part.seq % 4 == 0 => part.events.clear(),
+                Some(Bug::OldReportTaken) if present => {
+                    let count = self.counts.entry(part.storage).or_default();
+                    *count += 1;
+                    self.numbers.entry((part.storage, part.seq)).or_insert(*count);
+                    part.seq = *count;
+                }
+                Some(Bug::StaleCountedGood) => {
+                    for event in &mut part.events {
+                        if let ReplicaEvent::Received(block) = event {
+                            *block = freshened(state, *block);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn full(&mut self, bug: Option<Bug>, state: &State, slice: &mut FullReportSlice) {
+        match bug {
+            Some(Bug::OldListBelieved) => {
+                let list = self.lists.entry(slice.storage).or_default();
+                if slice.slice == 0 {
+                    list.clear();
+                }
+                list.extend(&slice.replicas);
+            }
+            Some(Bug::OldReportTaken) => {
+                slice.cut_seq = self.numbers.get(&(slice.storage, slice.cut_seq)).copied().unwrap_or_default();
+            }
+            Some(Bug::StaleCountedGood) => {
+                for replica in slice.replicas.iter_mut().filter(|replica| replica.state == ReplicaState::Finalized) {
+                    replica.block = freshened(state, replica.block);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Notes recoveries that are ordered.
+    pub(super) fn ordered(&mut self, orders: &[DnCommand]) {
+        for order in orders {
+            if let DnCommand::Recover { block, new_stamp, .. } = order {
+                self.recoveries.insert(block.id, *new_stamp);
+            }
+        }
+    }
+
+    /// Gives a commit the stamp of the present attempt.
+    pub(super) fn renew(&self, commit: &mut CommitBlockSync) {
+        commit.new_stamp = self.recoveries.get(&commit.block.id).copied().unwrap_or(commit.new_stamp);
+    }
+}
+
+/// A stale replica, dressed up as the present one.
+fn freshened(state: &State, block: Block) -> Block {
+    let owned = owned_blocks(state).into_iter().find(|(id, meta)| *id == block.id && meta.complete);
+    match owned {
+        Some((id, meta)) if meta.stamp > block.stamp => Block { id, stamp: meta.stamp, len: meta.len },
+        _ => block,
+    }
+}

@@ -159,6 +159,12 @@ impl Handle {
         self.shared.registered()
     }
 
+    /// Its replicas; for tests.
+    #[cfg(test)]
+    pub(crate) fn store(&self) -> Option<&Arc<Store>> {
+        self.shared.transfers.store.get()
+    }
+
     /// Asks it to end; returns at once.
     pub fn shutdown(&self) {
         self.shared.shutdown.trigger();

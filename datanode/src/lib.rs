@@ -23,6 +23,8 @@ mod orders;
 mod registration;
 mod report;
 mod store;
+#[cfg(test)]
+mod tests;
 mod transfer;
 
 pub use config::{Advertise, DatanodeConfig, Door};

@@ -226,7 +226,7 @@ impl World {
             return self.send_call(index, request);
         }
         match self.clients[index].task.clone() {
-            Task::Idle if self.healing => {}
+            Task::Idle if self.healing && self.clients[index].doubt.is_none() => {}
             Task::Idle => self.choose_task(index),
             Task::Write(writing) => self.write_step(index, writing),
             Task::Simple(_) | Task::Futile | Task::Free | Task::Read(_) => self.client_idle(index),

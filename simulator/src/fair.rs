@@ -4,8 +4,8 @@
 use crate::datanode::Replica;
 use crate::event::Index;
 use crate::world::World;
-use mammoth_protocol::internal::ReplicaState;
 use mammoth_protocol::BlockId;
+use mammoth_protocol::internal::ReplicaState;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Between two faults that hit the same block: the first must have been noticed before the second.
@@ -58,7 +58,8 @@ impl World {
                 return false;
             }
             let as_good = stands_in(replica, other);
-            others += u32::from(as_good && self.reachable(node.index) && !self.fair.deleting.contains(&(node.index, id)));
+            others +=
+                u32::from(as_good && self.reachable(node.index) && !self.fair.deleting.contains(&(node.index, id)));
         }
         others >= 2
     }

@@ -1,6 +1,6 @@
 //! The end of a run: faults stop, and everything must become right.
 
-use crate::client::Task;
+use crate::client::{Client, Task};
 use crate::event::Event;
 use crate::oracle::{Content, Known, begins_with, length};
 use crate::world::{DATANODES, World};
@@ -45,8 +45,10 @@ impl World {
 
     /// What is still to be done, if anything.
     fn not_healed(&self) -> Option<String> {
-        if let Some(client) = self.clients.iter().find(|c| !matches!(c.task, Task::Idle) || c.pending.is_some()) {
-            return Some(format!("client {} is at {:?}, waits for {:?}", client.index, client.task, client.pending));
+        let busy = |c: &&Client| !matches!(c.task, Task::Idle) || c.pending.is_some() || c.doubt.is_some();
+        if let Some(client) = self.clients.iter().find(busy) {
+            let (task, pending, doubt) = (&client.task, &client.pending, &client.doubt);
+            return Some(format!("client {} is at {task:?}, waits for {pending:?}, doubts {doubt:?}", client.index));
         }
         let (open, unsafe_reason) = self.namenode.unrest(self.now())?;
         if let Some(reason) = unsafe_reason {
@@ -56,9 +58,10 @@ impl World {
             return Some(format!("{open} files are open"));
         }
         self.namenode.owned_blocks().into_iter().find_map(|(id, stamp, len, wanted)| {
-            let good = self.datanodes.iter().filter(|node| {
-                node.replicas.get(&id).is_some_and(|replica| replica.is_good(stamp, len))
-            });
+            let good = self
+                .datanodes
+                .iter()
+                .filter(|node| node.replicas.get(&id).is_some_and(|replica| replica.is_good(stamp, len)));
             let good = good.count();
             (good != usize::from(wanted)).then(|| format!("block {id} has {good} good replicas and wants {wanted}"))
         })

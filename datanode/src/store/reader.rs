@@ -146,7 +146,7 @@ impl ReplicaReader {
 
     /// All bytes, verified; for tests.
     #[cfg(test)]
-    pub(super) fn whole(&self) -> Result<Vec<u8>> {
+    pub(crate) fn whole(&self) -> Result<Vec<u8>> {
         let mut data = vec![0; usize::try_from(self.block.len).unwrap_or(0)];
         self.read_data(0, &mut data)?;
         let mut sums = Vec::new();

@@ -72,6 +72,8 @@ enum Acks<'a> {
 
 fn run_pipeline(reception: Reception<'_>, link: &mut Link<'_>) -> Result<Next> {
     let Reception { context, store, writer, mirror, behind, checked, stop, .. } = reception;
+    // A silent client must not be taken for the reason before a silent node behind this one can be.
+    super::connection::set_read_timeout(&link.conn.stream, context.rules.answer_timeout(behind.saturating_add(2)))?;
     let ticket = writer.ticket().clone();
     let responder = Responder::new(store, &ticket, &mut link.output);
     let mut packets = Packets { context, writer, mirror: None, checked };

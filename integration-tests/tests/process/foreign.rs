@@ -100,7 +100,7 @@ fn overwrite_rename_and_delete_do_what_they_say() {
         assert!(client.create("/a", options()).await.is_err(), "no overwriting without being asked to");
         write(client, "/a", b"second", options().overwrite(true)).await;
         assert_eq!(cluster.cat("/a"), b"second");
-        client.mkdirs("/d/e", None, true).await.expect("folders");
+        client.mkdirs("/d/e", 0o755, true).await.expect("folders");
         client.rename("/a", "/d/e/b", false).await.expect("renamed");
         assert_eq!(read(client, "/d/e/b").await, b"second");
         assert!(client.get_file_info("/a").await.is_err());

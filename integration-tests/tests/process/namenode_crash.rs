@@ -77,7 +77,7 @@ fn acknowledged_operations_survive_kills_in_a_storm_of_creates() {
     for (number, mut names) in expected.into_iter().enumerate() {
         names.sort();
         let listed = client.list_all(&path(&format!("/storm-{number}"))).expect("a listing");
-        let mut listed: Vec<String> = listed.into_iter().map(|status| status.name).collect();
+        let mut listed: Vec<String> = listed.into_iter().map(|status| status.name().to_owned()).collect();
         listed.sort();
         assert_eq!(listed, names, "client {number}");
     }

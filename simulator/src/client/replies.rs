@@ -86,6 +86,9 @@ impl World {
                     return self.stamp_for_append(index, writing);
                 }
             }
+            (Phase::Adding, Reply::Block(located)) if located.places.is_empty() => {
+                return self.violation(format!("{request:?} gave {located:?}, which nobody can write to"));
+            }
             (Phase::Adding, Reply::Block(located)) => {
                 writing.sure = writing.done.len();
                 self.begin_block(&mut writing, &located);
@@ -153,8 +156,7 @@ impl World {
     /// After append: the datanodes reopen their finalized replicas under a new stamp, as in a pipeline recovery.
     fn stamp_for_append(&mut self, index: Index, mut writing: Writing) {
         let Some(current) = &writing.current else { return self.client_idle(index) };
-        let command =
-            Command::UpdateBlockForPipeline { block: current.block, client: self.clients[index].name() };
+        let command = Command::UpdateBlockForPipeline { block: current.block, client: self.clients[index].name() };
         writing.phase = Phase::Stamping;
         self.clients[index].task = Task::Write(writing);
         self.call(index, command, Change::Inner);

@@ -66,7 +66,7 @@ impl BlockMap {
             Slice::Take => place.reports.ask_at_ms = ask_at_ms,
         }
         for replica in &slice.replicas {
-            if self.cluster.volume_mut(volume).reports.listed(replica.block.id) {
+            if self.cluster.volume_mut(volume).reports.listed(replica.block) {
                 self.note(volume, replica.block, replica.state, Source::List);
             }
         }
@@ -116,7 +116,7 @@ impl BlockMap {
         | ReplicaEvent::Received(block)
         | ReplicaEvent::Deleted(block)
         | ReplicaEvent::Bad(block)) = event;
-        let kept = self.cluster.volume_mut(volume).reports.touch(block.id);
+        let kept = self.cluster.volume_mut(volume).reports.touch(block);
         match event {
             ReplicaEvent::Receiving(block) => self.note(volume, block, ReplicaState::Rbw, Source::Event),
             ReplicaEvent::Received(block) => self.note(volume, block, ReplicaState::Finalized, Source::Event),

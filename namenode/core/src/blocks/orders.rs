@@ -49,13 +49,10 @@ impl Orders {
         self.orders.remove(&id);
     }
 
-    /// Forgets what was handed over, as after a restart of the datanode: all is due at once.
+    /// What was handed over may be lost, as after a restart of the datanode: all is due at once.
     pub(super) fn restart(&mut self) {
         self.handed.clear();
-        for (&id, order) in &mut self.orders {
-            order.times = 0;
-            self.due.insert(id);
-        }
+        self.due.extend(self.orders.keys());
     }
 
     pub(super) fn clear(&mut self) {

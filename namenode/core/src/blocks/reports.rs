@@ -2,11 +2,12 @@
 //! full report that may be arriving in slices.
 //!
 //! A full report is a list cut at some sequence; events of later sequences may arrive before the list does. What such an event
-//! touched is newer than the list, so the list says nothing about it.
+//! touched is newer than the list, so the list says nothing about it — unless it names a replica of a later stamp than the
+//! event: then the event was about an older one, such as a deletion that came too late.
 
 use foldhash::fast::FixedState;
-use hashbrown::HashSet;
-use mammoth_protocol::BlockId;
+use hashbrown::{HashMap, HashSet};
+use mammoth_protocol::{Block, BlockId, GenStamp};
 use std::collections::VecDeque;
 
 /// Events that a volume remembers for a full report that was cut before them and arrives after them.
@@ -26,8 +27,8 @@ pub(super) struct Reports {
     lost_to: u64,
     /// Where the last completed full report was cut.
     cut: Option<u64>,
-    /// Blocks of recent events, with their sequence, ascending.
-    recent: VecDeque<(u64, BlockId)>,
+    /// Blocks and stamps of recent events, with their sequence, ascending.
+    recent: VecDeque<(u64, BlockId, GenStamp)>,
     /// Events up to this sequence are no longer in `recent`.
     recent_from: u64,
     /// The full report that is arriving.
@@ -46,8 +47,8 @@ struct Arriving {
     next: u32,
     /// What was here when it began and was neither listed nor touched since.
     unlisted: Ids,
-    /// What events after the cut touched.
-    touched: Ids,
+    /// What events after the cut touched, with the highest stamp that they named.
+    touched: HashMap<BlockId, GenStamp, FixedState>,
 }
 
 /// What to do with an incremental report.
@@ -108,17 +109,16 @@ impl Reports {
     }
 
     /// Notes an event of the incremental report in hand. `false`: the full report that was arriving is given up.
-    pub(super) fn touch(&mut self, id: BlockId) -> bool {
-        self.recent.push_back((self.seen, id));
-        if self.recent.len() > RECENT_MAX {
-            if let Some((seq, _)) = self.recent.pop_front() {
-                self.recent_from = seq;
-            }
+    pub(super) fn touch(&mut self, block: Block) -> bool {
+        self.recent.push_back((self.seen, block.id, block.stamp));
+        if self.recent.len() > RECENT_MAX
+            && let Some((seq, ..)) = self.recent.pop_front()
+        {
+            self.recent_from = seq;
         }
         let Some(arriving) = &mut self.arriving else { return true };
         if self.seen > arriving.cut {
-            arriving.unlisted.remove(&id);
-            arriving.touched.insert(id);
+            arriving.touch(block.id, block.stamp);
         }
         if arriving.touched.len() > TOUCHED_MAX {
             self.arriving = None;
@@ -134,10 +134,11 @@ impl Reports {
                 self.arriving = None;
                 return Slice::Restart;
             }
-            let touched: Ids = self.recent.iter().filter(|(seq, _)| *seq > cut).map(|(_, id)| *id).collect();
-            let mut unlisted = here();
-            unlisted.retain(|id| !touched.contains(id));
-            self.arriving = Some(Box::new(Arriving { cut, next: 1, unlisted, touched }));
+            let mut arriving = Arriving { cut, next: 1, unlisted: here(), touched: HashMap::default() };
+            for (_, id, stamp) in self.recent.iter().filter(|(seq, ..)| *seq > cut) {
+                arriving.touch(*id, *stamp);
+            }
+            self.arriving = Some(Box::new(arriving));
             return Slice::Take;
         }
         match &mut self.arriving {
@@ -155,10 +156,10 @@ impl Reports {
     }
 
     /// Notes a replica of the slice in hand. `false`: a later event knows better.
-    pub(super) fn listed(&mut self, id: BlockId) -> bool {
+    pub(super) fn listed(&mut self, block: Block) -> bool {
         let Some(arriving) = &mut self.arriving else { return false };
-        arriving.unlisted.remove(&id);
-        !arriving.touched.contains(&id)
+        arriving.unlisted.remove(&block.id);
+        arriving.touched.get(&block.id).is_none_or(|&stamp| stamp < block.stamp)
     }
 
     /// The last slice is in: gives, ascending, what was here before the cut and is no longer.
@@ -166,7 +167,7 @@ impl Reports {
         let Some(arriving) = self.arriving.take() else { return Vec::new() };
         self.cut = Some(arriving.cut);
         self.wall_ms = wall_ms;
-        while self.recent.front().is_some_and(|(seq, _)| *seq <= arriving.cut) {
+        while self.recent.front().is_some_and(|(seq, ..)| *seq <= arriving.cut) {
             self.recent.pop_front();
         }
         self.recent_from = self.recent_from.max(arriving.cut);
@@ -183,9 +184,21 @@ impl Reports {
     }
 }
 
+impl Arriving {
+    fn touch(&mut self, id: BlockId, stamp: GenStamp) {
+        self.unlisted.remove(&id);
+        let highest = self.touched.entry(id).or_default();
+        *highest = stamp.max(*highest);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn block(id: i64) -> Block {
+        Block { id: BlockId(id), stamp: GenStamp(1001), len: 0 }
+    }
 
     fn ids(list: &[i64]) -> Ids {
         list.iter().map(|&id| BlockId(id)).collect()
@@ -225,15 +238,16 @@ mod tests {
         let mut reports = Reports::default();
         for (seq, id) in [(1, 10), (2, 20)] {
             reports.step(seq);
-            reports.touch(BlockId(id));
+            reports.touch(block(id));
         }
         assert_eq!(reports.slice(0, 1, || ids(&[10, 20, 30, 40])), Slice::Take);
-        assert!(!reports.listed(BlockId(20)), "touched by event 2, cut at 1");
-        assert!(reports.listed(BlockId(10)));
+        assert!(!reports.listed(block(20)), "touched by event 2, cut at 1");
+        assert!(reports.listed(block(10)));
+        assert!(reports.listed(Block { stamp: GenStamp(1002), ..block(20) }), "the event was about an older replica");
         reports.step(3);
-        reports.touch(BlockId(30));
+        reports.touch(block(30));
         assert_eq!(reports.slice(1, 1, Ids::default), Slice::Take);
-        assert!(!reports.listed(BlockId(30)));
+        assert!(!reports.listed(block(30)));
         assert_eq!(reports.slice(1, 1, Ids::default), Slice::Seen);
         assert_eq!(reports.finish(9), [BlockId(40)]);
         assert!(reports.complete());
@@ -250,7 +264,7 @@ mod tests {
         assert_eq!(reports.slice(1, 5, Ids::default), Slice::Restart, "of another list");
         for seq in 1..=(RECENT_MAX as u64 + 2) {
             reports.step(seq);
-            reports.touch(BlockId(1));
+            reports.touch(block(1));
         }
         assert_eq!(reports.slice(0, 1, Ids::default), Slice::Restart);
         assert_eq!(reports.slice(0, 2, Ids::default), Slice::Take);

@@ -3,10 +3,10 @@
 use super::complete::{before_last_is_safe, commit_last, same_block};
 use super::draft::Draft;
 use super::lease::{OpenFile, leased_file};
-use crate::api::{LocatedBlock, Reply};
+use crate::api::{LocatedBlock, Place, Reply};
 use crate::blocks::TargetRequest;
 use crate::errors::io;
-use crate::rows::Edit;
+use crate::rows::{Edit, Lease};
 use mammoth_protocol::{Block, DatanodeId, DfsPath, ErrorCode, FsError, InodeId};
 
 /// A wish for the next block of an open file.
@@ -25,8 +25,10 @@ pub(super) fn add_block(draft: &mut Draft<'_>, wish: &Wish<'_>) -> Result<Reply,
     draft.guard(&format!("Cannot add block to {}", wish.path))?;
     let state = draft.state;
     let (file, lease) = leased_file(state, draft.access(), wish.path, wish.file, wish.client)?;
-    if let Some(again) = check_previous(draft, &file, wish.previous)? {
-        return Ok(Reply::Block(Box::new(again)));
+    match check_previous(draft, &file, wish.previous)? {
+        Some(again) if again.places.is_empty() => return elsewhere(draft, &file, lease, wish, again),
+        Some(again) => return Ok(Reply::Block(Box::new(again))),
+        None => {}
     }
     if !before_last_is_safe(draft, file.id) {
         return Err(FsError::new(ErrorCode::NotReplicatedYet, format!("Not replicated yet: {}", file.path)));
@@ -38,6 +40,21 @@ pub(super) fn add_block(draft: &mut Draft<'_>, wish: &Wish<'_>) -> Result<Reply,
              {count} >= {max}"
         )));
     }
+    let places = choose(draft, &file, lease, wish)?;
+    let known = state.rows.len_of(file.id);
+    let before = state.rows.last_block(file.id).map_or(0, |(_, block, _)| block.len);
+    let last = commit_last(draft, file.id, wish.previous)?;
+    let offset = known - before + last.map_or(0, |last| last.len);
+    let (id, stamp) = (draft.next_block(), draft.next_stamp());
+    let targets = places.iter().map(|place| place.storage).collect();
+    draft.push(Edit::BlockAdded { file: file.id, index: count as u32, block: id, stamp, targets });
+    let block = Block { id, stamp, len: 0 };
+    Ok(Reply::Block(Box::new(LocatedBlock { block, offset, places, corrupt: false })))
+}
+
+/// Volumes for a block of the file.
+fn choose(draft: &Draft<'_>, file: &OpenFile, lease: &Lease, wish: &Wish<'_>) -> Result<Vec<Place>, FsError> {
+    let state = draft.state;
     let attrs = &state.rows.inode(file.id).ok_or_else(|| crate::errors::not_found(wish.path))?.attrs;
     let request = TargetRequest {
         count: usize::from(attrs.replication),
@@ -50,17 +67,25 @@ pub(super) fn add_block(draft: &mut Draft<'_>, wish: &Wish<'_>) -> Result<Reply,
     };
     let places = state.blocks.choose_targets(&request);
     if places.is_empty() || places.len() < usize::from(state.config.replication_min) {
-        return Err(no_targets(draft, &file, places.len(), wish.exclude.len()));
+        return Err(no_targets(draft, file, places.len(), wish.exclude.len()));
     }
-    let known = state.rows.len_of(file.id);
-    let before = state.rows.last_block(file.id).map_or(0, |(_, block, _)| block.len);
-    let last = commit_last(draft, file.id, wish.previous)?;
-    let offset = known - before + last.map_or(0, |last| last.len);
-    let (id, stamp) = (draft.next_block(), draft.next_stamp());
+    Ok(places)
+}
+
+/// A block is asked for again whose pipeline has not registered since this namenode started: others take it, under a new stamp.
+fn elsewhere(
+    draft: &mut Draft<'_>,
+    file: &OpenFile,
+    lease: &Lease,
+    wish: &Wish<'_>,
+    again: LocatedBlock,
+) -> Result<Reply, FsError> {
+    let places = choose(draft, file, lease, wish)?;
+    let index = draft.state.rows.block_count(file.id).saturating_sub(1) as u32;
+    let block = Block { stamp: draft.next_stamp(), ..again.block };
     let targets = places.iter().map(|place| place.storage).collect();
-    draft.push(Edit::BlockAdded { file: file.id, index: count as u32, block: id, stamp, targets });
-    let block = Block { id, stamp, len: 0 };
-    Ok(Reply::Block(Box::new(LocatedBlock { block, offset, places, corrupt: false })))
+    draft.push(Edit::BlockPiped { file: file.id, index, stamp: block.stamp, len: block.len, targets });
+    Ok(Reply::Block(Box::new(LocatedBlock { block, places, ..again })))
 }
 
 /// The client's view of the file's last block is ours. If it is that of one block ago, the client missed an answer: the block
@@ -77,10 +102,13 @@ fn check_previous(
     }
     let block_size = rows.inode(file.id).map_or(0, |inode| inode.attrs.block_size);
     let before = rows.block_count(file.id).checked_sub(2).and_then(|index| rows.block_at(file.id, index));
+    let before = before.map(|(block, _)| *block);
+    // After an append that begins at a block's end the client was given no block to name.
+    let missed =
+        same_block(previous, before) || (previous.is_none() && before.is_some_and(|before| before.len >= block_size));
     match last {
-        // The first block of an append that begins at a block's end: the client was given no block to name.
         Some((_, block, None)) if previous.is_none() && block.len >= block_size => Ok(None),
-        Some((_, block, Some(_))) if same_block(previous, before.map(|(block, _)| *block)) => {
+        Some((_, block, Some(_))) if missed => {
             if block.len != 0 {
                 return Err(io(format!(
                     "Request looked like a retry to allocate block {block} but it already contains {} bytes",

@@ -1,0 +1,142 @@
+//! What a namenode orders is done, once and again.
+
+use super::fake::{Datanode, FakeNamenode, eventually};
+use crate::store::testing::{block, bytes, create, finished, send};
+use mammoth_protocol::internal::{DatanodeAddr, DnCommand, ReplicaEvent, ReplicaPlace};
+use mammoth_protocol::{Block, GenStamp, StorageId};
+use std::fs;
+
+fn storage(datanode: &Datanode) -> StorageId {
+    datanode.store().usage()[0].storage
+}
+
+fn place(datanode: &Datanode) -> ReplicaPlace {
+    let addrs = datanode.handle().addrs();
+    let addr = DatanodeAddr {
+        ip: addrs.transfer.ip(),
+        hostname: "localhost".to_owned(),
+        transfer_port: addrs.transfer.port(),
+        info_port: addrs.http.port(),
+        ipc_port: addrs.ipc.port(),
+    };
+    ReplicaPlace { datanode: datanode.store().datanode, storage: storage(datanode), addr }
+}
+
+/// Datanodes that register in this order.
+fn three(namenode: &FakeNamenode) -> [Datanode; 3] {
+    std::array::from_fn(|n| {
+        let datanode = Datanode::start(namenode.addr);
+        datanode.registered();
+        assert_eq!(namenode.memory().registers[n].datanode, datanode.store().datanode);
+        datanode
+    })
+}
+
+#[test]
+fn replicas_are_copied_deleted_and_bad_ones_dropped() {
+    let namenode = FakeNamenode::start();
+    let nodes = three(&namenode);
+    let [a, b, c] = &nodes;
+    let done = finished(&a.store(), block(1, 1001), 300_000);
+    let copy = DnCommand::Copy { block: done, targets: vec![place(b), place(c)] };
+    namenode.order(0, copy.clone());
+    for node in [b, c] {
+        eventually("copied", || node.store().open_reader(done, 0).is_ok());
+        namenode.eventually("told", |memory| {
+            let parts = memory.incrementals.iter().flat_map(|report| &report.storages);
+            parts.filter(|p| p.storage == storage(node)).any(|p| p.events.contains(&ReplicaEvent::Received(done)))
+        });
+    }
+    namenode.order(0, copy);
+    namenode.eventually("no copy is under way", |memory| {
+        let own = a.store().datanode;
+        memory.orders.is_empty() && memory.heartbeats.iter().rev().find(|h| h.datanode == own).is_some_and(|h| h.copies == 0)
+    });
+    namenode.order(1, DnCommand::Delete { storage: storage(b), blocks: vec![done] });
+    eventually("deleted", || b.store().open_reader(done, 0).is_err());
+    namenode.eventually("told", |memory| {
+        let parts = memory.incrementals.iter().flat_map(|report| &report.storages);
+        parts.filter(|p| p.storage == storage(b)).any(|p| p.events.contains(&ReplicaEvent::Deleted(done)))
+    });
+    c.store().set_aside(storage(c), done, "for the test");
+    assert_eq!(c.store().bad_count(), 1);
+    namenode.order(2, DnCommand::DropBad { storage: storage(c), blocks: vec![done] });
+    eventually("dropped", || c.store().bad_count() == 0);
+}
+
+#[test]
+fn a_bad_source_is_told_instead_of_copied() {
+    let namenode = FakeNamenode::start();
+    let nodes = three(&namenode);
+    let [a, b, _] = &nodes;
+    let done = finished(&a.store(), block(1, 1001), 300_000);
+    let pool = a.dir.path().join("current").join(&a.store().identity.pool_id);
+    let path = pool.join("current/finalized/subdir0/subdir0/blk_1");
+    let mut data = fs::read(&path).unwrap();
+    data[0] ^= 1;
+    fs::write(&path, data).unwrap();
+    namenode.order(0, DnCommand::Copy { block: done, targets: vec![place(b)] });
+    namenode.eventually("told", |memory| {
+        memory.incrementals.iter().flat_map(|r| &r.storages).any(|p| p.events.contains(&ReplicaEvent::Bad(done)))
+    });
+    assert!(b.store().open_reader(done, 0).is_err());
+}
+
+#[test]
+fn a_recovery_brings_all_replicas_to_one_length_and_stamp_and_is_committed() {
+    let namenode = FakeNamenode::start();
+    let nodes = three(&namenode);
+    let blk = block(1, 1001);
+    let mut writers = Vec::new();
+    for (node, len) in nodes.iter().zip([1300_u64, 900, 1100]) {
+        let mut writer = create(&node.store(), blk, false).unwrap();
+        send(&mut writer, 0, &bytes(0, usize::try_from(len).unwrap()), 512).unwrap();
+        writer.ticket().set_acked(900);
+        writers.push(writer);
+    }
+    drop(writers);
+    let order = |stamp| DnCommand::Recover {
+        block: blk,
+        new_stamp: GenStamp(stamp),
+        replicas: nodes.iter().map(place).collect(),
+    };
+    namenode.order(1, order(1002));
+    namenode.eventually("committed", |memory| memory.commits.len() == 1);
+    {
+        let memory = namenode.memory();
+        let commit = &memory.commits[0];
+        assert_eq!((commit.block, commit.new_stamp, commit.new_len, commit.delete), (blk, GenStamp(1002), 900, false));
+        let mut told = commit.storages.clone();
+        let mut all: Vec<_> = nodes.iter().map(storage).collect();
+        told.sort_unstable();
+        all.sort_unstable();
+        assert_eq!(told, all);
+    }
+    for node in &nodes {
+        let reader = node.store().open_reader(block(1, 1002), 900).unwrap();
+        assert_eq!(reader.block, Block { len: 900, ..block(1, 1002) });
+        assert_eq!(reader.whole().unwrap(), bytes(0, 900));
+    }
+    // The namenode did not hear of it and orders it again, of another leader.
+    namenode.order(2, order(1002));
+    namenode.eventually("committed again", |memory| memory.commits.len() == 2);
+    assert_eq!(namenode.memory().commits[1].new_len, 900);
+}
+
+#[test]
+fn a_recovery_decides_about_nothing_only_if_all_answer() {
+    let namenode = FakeNamenode::start();
+    let [a, b, c] = three(&namenode);
+    drop(create(&a.store(), block(1, 1001), false).unwrap());
+    let replicas = vec![place(&a), place(&b), place(&c)];
+    let order = |replicas| DnCommand::Recover { block: block(1, 1001), new_stamp: GenStamp(1002), replicas };
+    drop(c);
+    namenode.order(0, order(replicas.clone()));
+    namenode.eventually("ordered", |memory| memory.orders.is_empty());
+    eventually("tried", || a.store().init_recovery(block(1, 1001), GenStamp(1001)).is_err());
+    assert!(namenode.memory().commits.is_empty(), "the third may have all of it");
+    namenode.order(1, order(replicas[..2].to_vec()));
+    namenode.eventually("committed", |memory| memory.commits.len() == 1);
+    let memory = namenode.memory();
+    assert!(memory.commits[0].delete && memory.commits[0].storages.is_empty());
+}

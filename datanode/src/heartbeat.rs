@@ -29,6 +29,8 @@ pub(crate) struct Heartbeat {
     pause: Duration,
     /// The last failure that was logged, so that a long absence is one line.
     told: Option<String>,
+    /// The namenode is of the newest reign that was heard of.
+    reigns: bool,
 }
 
 /// What ends the heartbeat for good.
@@ -51,7 +53,7 @@ impl From<CallError> for Trouble {
 
 impl Heartbeat {
     pub(crate) fn new(shared: Arc<Shared>, registration: Arc<Registration>, caller: NamenodeCaller) -> Self {
-        Self { shared, registration, caller, pause: PAUSE_MIN, told: None }
+        Self { shared, registration, caller, pause: PAUSE_MIN, told: None, reigns: true }
     }
 
     /// Runs until the end of the daemon.
@@ -102,13 +104,16 @@ impl Heartbeat {
                 return Err(error.into());
             }
         };
-        self.check_reign(&store, &reply.cluster_id, reply.term)?;
-        store.note_seen(reply.term, reply.seq);
+        let reigns = self.check_reign(&store, &reply.cluster_id, reply.term)?;
+        if reigns {
+            store.note_seen(reply.term, reply.seq);
+        }
         for command in reply.commands {
             match command {
                 DnCommand::Register => self.registration.lost(epoch),
                 DnCommand::FullReport { storages } => self.registration.want_full(&storages),
-                other => self.shared.orders.take(other, &self.registration),
+                other if reigns => self.shared.orders.take(other, &self.registration),
+                other => tracing::debug!(?other, "order of an older reign ignored"),
             }
         }
         Ok(())
@@ -118,17 +123,20 @@ impl Heartbeat {
         self.shared.transfers.store().map(Arc::clone).map_err(|error| Trouble::Again(error.to_string()))
     }
 
-    /// Refuses what comes from another file system or an older reign.
-    fn check_reign(&self, store: &Store, cluster_id: &str, term: Term) -> Result<(), Trouble> {
+    /// Refuses what comes from another file system; tells whether the namenode is to be obeyed, which one of an older reign
+    /// is not. It is still told everything, as by that it learns that it has lost its past.
+    fn check_reign(&mut self, store: &Store, cluster_id: &str, term: Term) -> Result<bool, Trouble> {
         let own = &store.identity.cluster_id;
         if cluster_id != own {
             return Err(Trouble::Again(format!("the namenode serves cluster {cluster_id}, this datanode {own}")));
         }
         let seen = store.seen().term;
-        if term < seen {
-            return Err(Trouble::Again(format!("the namenode reigns in term {term}, term {seen} was seen")));
+        let reigns = term >= seen;
+        if self.reigns != reigns && !reigns {
+            tracing::warn!(namenode = self.caller.addr(), %term, %seen, "the namenode is of an older reign, not obeyed");
         }
-        Ok(())
+        self.reigns = reigns;
+        Ok(reigns)
     }
 
     fn register(&mut self) -> Result<(), Trouble> {
@@ -145,7 +153,6 @@ impl Heartbeat {
             software: env!("CARGO_PKG_VERSION").to_owned(),
         };
         let reply: RegisterReply = self.caller.post(routes::REGISTER, &request)?;
-        // A namenode that has lost its past may register us: it stays in safe mode by what it was told above.
         self.check_reign(&store, &reply.cluster_id, reply.term)?;
         tracing::info!(namenode = self.caller.addr(), epoch = %reply.epoch, term = %reply.term, "registered");
         self.registration.registered(reply.epoch, store.usage().iter().map(|usage| usage.storage));
@@ -156,7 +163,8 @@ impl Heartbeat {
     /// started in the wrong folder, and the right one may come back.
     fn check_identity(&self, store: &Store, found: &ClusterIdentity) -> Result<(), Trouble> {
         let own = &store.identity;
-        if (&found.cluster_id, found.namespace_id, &found.pool_id) == (&own.cluster_id, own.namespace_id, &own.pool_id) {
+        if (&found.cluster_id, found.namespace_id, &found.pool_id) == (&own.cluster_id, own.namespace_id, &own.pool_id)
+        {
             return Ok(());
         }
         let reason = format!(

@@ -127,7 +127,8 @@ async fn reply<T: DeserializeOwned>(request: reqwest::RequestBuilder) -> Result<
         body.extend_from_slice(&part);
     }
     if status.is_success() {
-        return serde_json::from_slice(&body).map_err(|error| CallError::Unreachable(format!("malformed reply: {error}")));
+        return serde_json::from_slice(&body)
+            .map_err(|error| CallError::Unreachable(format!("malformed reply: {error}")));
     }
     match serde_json::from_slice::<InternalRefusal>(&body) {
         Ok(refusal) => Err(CallError::Refused(refusal)),

@@ -11,6 +11,7 @@ use mammoth_platform::{Clock, Entropy, Shutdown, Worker, WorkerState, Workers};
 use mammoth_protocol::internal::{CommitBlockSync, DnCommand, ReplicaPlace, ReportReply, routes};
 use mammoth_protocol::{Block, BlockId, StorageId};
 use std::collections::{BTreeSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -94,6 +95,11 @@ impl Orders {
             }
             DnCommand::Delete { storage, blocks } => self.remove(Removal::Delete, storage, blocks),
             DnCommand::DropBad { storage, blocks } => self.remove(Removal::DropBad, storage, blocks),
+            DnCommand::Verify { blocks, .. } => {
+                if let Some(store) = self.transfers.store.get() {
+                    blocks.iter().for_each(|block| store.suspects().add(block.id));
+                }
+            }
             // Whoever talks to the namenode does these itself.
             DnCommand::Register | DnCommand::FullReport { .. } => {}
         }
@@ -145,8 +151,12 @@ impl Orders {
     }
 
     fn spawn(&self, name: &str, work: impl FnOnce() + Send + 'static) {
+        let label = name.to_owned();
         let run = move || -> Result<(), String> {
-            work();
+            // A defect in one order must not end the daemon: the order comes again.
+            if catch_unwind(AssertUnwindSafe(work)).is_err() {
+                tracing::error!(order = label, "an order panicked");
+            }
             Ok(())
         };
         if let Err(error) = self.workers.thread(name, run) {

@@ -21,6 +21,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Pause while there is no registration, unless woken.
 const IDLE: Duration = Duration::from_secs(1);
+/// Pause before a list that the namenode lost the thread of begins anew.
+const RESTART_PAUSE: Duration = Duration::from_millis(100);
 /// Refusals of one report after which everything begins anew.
 const REFUSALS_MAX: u32 = 3;
 
@@ -152,8 +154,8 @@ impl Session<'_> {
                 replicas,
             };
             if self.send(routes::FULL, &report)?.contains(&storage) {
-                // The list begins anew; the namenode has forgotten this one.
-                return Ok(());
+                // The list begins anew, but not in a tight circle.
+                return if self.reporter.shared.shutdown.wait(RESTART_PAUSE) { Err(Round::Stopping) } else { Ok(()) };
             }
             if last {
                 return Ok(());
@@ -194,8 +196,7 @@ impl Session<'_> {
     }
 
     fn answered(&self, reply: ReportReply) -> Result<Vec<StorageId>, Round> {
-        let foreign = reply.cluster_id != self.store.identity.cluster_id || reply.term < self.store.seen().term;
-        if reply.register || foreign {
+        if reply.register || reply.cluster_id != self.store.identity.cluster_id {
             return Err(Round::Over);
         }
         self.reporter.registration.want_full(&reply.resync);

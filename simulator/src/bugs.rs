@@ -26,12 +26,10 @@ pub enum Bug {
     GapHidden,
     /// A late copy of an old report is taken for a new one.
     OldReportTaken,
-    /// What a volume said in an earlier registration is believed in the next, before it has said anything.
-    OldListBelieved,
+    /// A volume that has registered and said nothing yet is trusted: what it said last time is taken to be all there is.
+    SilentVolumeTrusted,
     /// The commit of an earlier attempt of a block recovery is taken for the present one's.
     OldRecoveryCommitted,
-    /// A datanode deletes a replica whatever stamp the order names.
-    DeleteAnyStamp,
     /// A datanode reports an old replica under the newest stamp that it has heard of.
     StaleCountedGood,
     /// A datanode claims that a copy has arrived when it has only been ordered.
@@ -46,7 +44,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 18] = [
         Self::ReplyBeforeSync,
         Self::OrderBeforeSync,
         Self::RetryRunTwice,
@@ -58,9 +56,8 @@ impl Bug {
         Self::LogCutEarly,
         Self::GapHidden,
         Self::OldReportTaken,
-        Self::OldListBelieved,
+        Self::SilentVolumeTrusted,
         Self::OldRecoveryCommitted,
-        Self::DeleteAnyStamp,
         Self::StaleCountedGood,
         Self::CopyClaimedEarly,
         Self::CorruptionUnseen,

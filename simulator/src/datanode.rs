@@ -186,14 +186,15 @@ impl Datanode {
     }
 
     /// Taken in by a namenode: all that it said before is void.
-    pub fn registered(&mut self, epoch: Epoch, term: Term) {
+    /// The lists take until `ready_ms` to make.
+    pub fn registered(&mut self, epoch: Epoch, term: Term, ready_ms: u64) {
         if self.epoch.is_some_and(|old| old >= epoch) {
             return;
         }
         self.epoch = Some(epoch);
         self.seen.term = self.seen.term.max(term);
         self.in_flight = None;
-        self.volumes.iter_mut().for_each(Volume::registered);
+        self.volumes.iter_mut().for_each(|volume| volume.registered(ready_ms));
         for ((volume, id), stamp) in self.bad.clone() {
             if self.replicas.get(&id).is_some_and(|good| good.stamp >= stamp) {
                 // Of no use to anybody any more.
@@ -256,9 +257,9 @@ impl Datanode {
     }
 
     /// Deletes a replica of exactly this stamp; one that is not there is confirmed as deleted too.
-    pub fn delete(&mut self, volume: usize, block: Block, any_stamp: bool) {
+    pub fn delete(&mut self, volume: usize, block: Block) {
         match self.replicas.get(&block.id).filter(|replica| replica.volume == volume) {
-            Some(replica) if replica.stamp == block.stamp || any_stamp => {
+            Some(replica) if replica.stamp == block.stamp => {
                 let deleted = Block { stamp: replica.stamp, len: replica.len(), ..block };
                 self.replicas.remove(&block.id);
                 self.note(volume, ReplicaEvent::Deleted(deleted));

@@ -108,6 +108,11 @@ pub enum Event {
         /// Of which life of the namenode.
         life: u64,
     },
+    /// The namenode dies at a moment that was chosen for it.
+    NamenodeDies {
+        /// Of which life of the namenode.
+        life: u64,
+    },
     /// The namenode starts again.
     NamenodeStarts,
     /// A datanode's heartbeat is due.

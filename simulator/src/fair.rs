@@ -16,6 +16,8 @@ const NOTICE_MS: u64 = 40_000;
 pub struct Fair {
     taken: BTreeMap<BlockId, (u64, u64)>,
     deleting: BTreeSet<(Index, BlockId)>,
+    /// Fewest replicas that were wanted when a deletion was ordered.
+    wanted: BTreeMap<BlockId, u16>,
 }
 
 impl Fair {
@@ -30,6 +32,20 @@ impl Fair {
     #[must_use]
     pub fn losses(&self, id: BlockId) -> u64 {
         self.taken.get(&id).map_or(0, |(count, _)| *count)
+    }
+
+    /// A deletion of a replica is ordered while so many are wanted.
+    pub fn ordered(&mut self, id: BlockId, wanted: u16) {
+        let least = self.wanted.entry(id).or_insert(wanted);
+        *least = (*least).min(wanted);
+    }
+
+    /// Good replicas that must remain when another one is deleted; never 0.
+    #[must_use]
+    pub fn must_remain(&self, id: BlockId, wanted: u16) -> usize {
+        let least = self.wanted.get(&id).map_or(wanted, |least| wanted.min(*least));
+        let losses = usize::try_from(self.losses(id)).unwrap_or(usize::MAX);
+        usize::from(least).saturating_sub(losses).max(1)
     }
 
     /// A deletion has left the namenode: the replica is as good as gone.

@@ -8,7 +8,7 @@ use mammoth_namenode_core::api::SafeModeAction;
 use mammoth_protocol::BlockId;
 
 /// Longest pause between two faults.
-const PAUSE_MS: u64 = 4_000;
+const PAUSE_MS: u64 = 2_000;
 /// The namenode's wall clock is ahead of true time by less than this. It must not exceed what the retry cache keeps.
 const WALL_JUMP_MS: u64 = 500_000;
 
@@ -21,7 +21,7 @@ const FAULTS: [(u64, Fault); 13] = [
     (5, World::namenode_disk_fails),
     (25, World::datanode_crashes),
     (8, World::datanode_hangs),
-    (12, World::client_crashes),
+    (18, World::client_crashes),
     (6, World::client_hangs),
     (18, World::bit_flips),
     (8, World::volume_is_replaced),
@@ -126,7 +126,7 @@ impl World {
     }
 
     /// A datanode looks at all its checksums.
-    fn scrub(&mut self, index: Index) {
+    pub(crate) fn scrub(&mut self, index: Index) {
         if !self.reachable(index) || self.bug == Some(crate::Bug::CorruptionUnseen) {
             return;
         }

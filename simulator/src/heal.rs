@@ -15,6 +15,7 @@ impl World {
     /// Stops the faults and lets time pass until all is well.
     pub(crate) fn heal(&mut self) {
         self.healing = true;
+        self.namenode_is_spared();
         for index in 0..DATANODES {
             if !self.datanodes[index].up {
                 self.later(1, Event::DatanodeStarts(index));

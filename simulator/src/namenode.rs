@@ -33,8 +33,19 @@ pub struct Namenode {
     history: Vec<(Seq, Vec<Edit>)>,
     /// The disk will fail at the next sync.
     disk_fails: bool,
+    /// When it is to die.
+    fate: Option<Fate>,
     /// What planted mistakes remember.
     memory: planted::Memory,
+}
+
+/// A moment for the namenode to die at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// A group has been written and not synced.
+    Unsynced,
+    /// Rows of a checkpoint have been written.
+    Checkpoint,
 }
 
 /// What leaves when a decision is durable.
@@ -73,10 +84,10 @@ fn config() -> CoreConfig {
     CoreConfig {
         block_size_min: 1,
         heartbeat_ms: 1_000,
-        recheck_ms: 2_000,
+        recheck_ms: 500,
         stale_ms: 5_000,
-        lease_soft_ms: 20_000,
-        lease_hard_ms: 60_000,
+        lease_soft_ms: 10_000,
+        lease_hard_ms: 30_000,
         safemode_extension_ms: 2_000,
         redundancy_interval_ms: 1_000,
         pending_timeout_ms: 10_000,
@@ -113,6 +124,7 @@ impl Namenode {
             lives: 0,
             history: Vec::new(),
             disk_fails: false,
+            fate: None,
             memory: planted::Memory::default(),
         }
     }
@@ -215,6 +227,7 @@ impl World {
     fn with_namenode(&mut self, work: impl FnOnce(&mut Live, &mut Steps<'_>)) {
         let now = self.now();
         let Some(mut live) = self.namenode.live.take() else { return };
+        self.touched = true;
         let mut steps = Steps {
             now,
             rng: &mut self.rng,
@@ -236,7 +249,7 @@ impl World {
             self.send_from_namenode(response);
         }
         if disk_failed {
-            self.namenode_crashes();
+            self.namenode_dies_now(self.namenode.lives);
         }
         self.start_sync();
     }

@@ -57,6 +57,8 @@ pub struct World {
     pub wall_offset_ms: u64,
     /// The first thing that went wrong.
     pub violation: Option<String>,
+    /// The namenode's state may have changed since its invariants were checked.
+    pub touched: bool,
     tells: bool,
     trace: u64,
 }
@@ -94,6 +96,7 @@ impl World {
             fair: Fair::default(),
             wall_offset_ms: 0,
             violation: None,
+            touched: false,
             tells: std::env::var_os("MAMMOTH_SIM_TRACE").is_some(),
             trace: 0xcbf2_9ce4_8422_2325,
         };
@@ -148,6 +151,7 @@ impl World {
             Event::Synced { life } => self.namenode_synced(life),
             Event::Tick { life } => self.namenode_ticks(life),
             Event::Checkpoint { life } => self.namenode_checkpoints(life),
+            Event::NamenodeDies { life } => self.namenode_dies_now(life),
             Event::NamenodeStarts => self.namenode_starts(),
             Event::HeartbeatDue(index) => self.heartbeat_due(index),
             Event::ReportDue(index) => self.report_due(index),
@@ -157,7 +161,9 @@ impl World {
             Event::SafeModeEnds => self.namenode_safe_mode(SafeModeAction::Leave),
             Event::Fault => self.fault(),
         }
-        self.check_core();
+        if std::mem::take(&mut self.touched) {
+            self.check_core();
+        }
     }
 
     /// Folds an event into the trace.
@@ -175,10 +181,7 @@ impl World {
         match response {
             Response::Reply { client, call, result } => self.client_reply(client, call, result),
             Response::Answer { client, call, result } => self.client_answer(client, call, result),
-            Response::Registered(index, epoch, term) => {
-                self.datanodes[index].registered(epoch, term);
-                self.report_soon(index);
-            }
+            Response::Registered(index, epoch, term) => self.registered(index, epoch, term),
             Response::Orders(index, term, seq, outcome) => self.take_orders(index, term, seq, outcome),
             Response::Taken(index, term, number, outcome) => self.report_taken(index, term, number, &outcome),
         }

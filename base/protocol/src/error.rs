@@ -143,11 +143,9 @@ impl ErrorCode {
     #[must_use]
     pub const fn is_retryable(self) -> bool {
         match self {
-            Self::NotReplicatedYet
-            | Self::SafeMode
-            | Self::Standby
-            | Self::Retriable
-            | Self::RecoveryInProgress => true,
+            Self::NotReplicatedYet | Self::SafeMode | Self::Standby | Self::Retriable | Self::RecoveryInProgress => {
+                true
+            }
             Self::FileNotFound
             | Self::FileAlreadyExists
             | Self::ParentNotDirectory
@@ -189,9 +187,9 @@ impl From<crate::path::BadPath> for FsError {
     fn from(bad: crate::path::BadPath) -> Self {
         let code = match bad {
             crate::path::BadPath::LongPart { .. } => ErrorCode::PathComponentTooLong,
-            crate::path::BadPath::Relative(_)
-            | crate::path::BadPath::Part { .. }
-            | crate::path::BadPath::TooLong => ErrorCode::InvalidPath,
+            crate::path::BadPath::Relative(_) | crate::path::BadPath::Part { .. } | crate::path::BadPath::TooLong => {
+                ErrorCode::InvalidPath
+            }
         };
         Self::new(code, bad.to_string())
     }

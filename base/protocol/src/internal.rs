@@ -179,6 +179,13 @@ pub enum DnCommand {
         /// The replicas.
         blocks: Vec<Block>,
     },
+    /// Somebody read bytes that do not match their checksums: look, and report `Bad` what is.
+    Verify {
+        /// The volume.
+        storage: StorageId,
+        /// The replicas.
+        blocks: Vec<Block>,
+    },
     /// Lead the recovery of a last block: agree on a length under the new stamp, then commit it at the namenode.
     Recover {
         /// The block with its present stamp; the length says nothing.

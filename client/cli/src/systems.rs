@@ -51,6 +51,14 @@ impl Systems {
 
     /// The file system that a typed path belongs to.
     pub(crate) fn of(&mut self, typed: &Typed<'_>) -> Result<FsRef, Fault> {
+        let fs = self.named(typed)?;
+        if fs.uri().starts_with("hdfs:") {
+            plain(typed.path)?;
+        }
+        Ok(fs)
+    }
+
+    fn named(&mut self, typed: &Typed<'_>) -> Result<FsRef, Fault> {
         match (typed.scheme, typed.authority) {
             (None, _) => self.default_fs(),
             (Some("file"), _) => self.local(),
@@ -100,5 +108,33 @@ impl Systems {
         let fs: FsRef = Arc::new(RemoteFs::new(client.clone(), uri.to_owned(), &user));
         self.remotes.push(Remote { namenode, fs: fs.clone(), client });
         Ok(fs)
+    }
+}
+
+/// A path of the cluster is meant as it stands: `..` and empty parts are more often a variable that was empty than a wish.
+fn plain(path: &str) -> Result<(), Fault> {
+    let inner = path.strip_prefix('/').unwrap_or(path);
+    let inner = inner.strip_suffix('/').unwrap_or(inner);
+    let odd = inner.split('/').find(|part| *part == ".." || (part.is_empty() && !inner.is_empty()));
+    let twice = inner.is_empty() && path.len() > 1;
+    match odd.or(twice.then_some("")) {
+        None => Ok(()),
+        Some("") => Err(Fault::Other(format!("`{path}': Invalid path: a part between two slashes is empty"))),
+        Some(part) => Err(Fault::Other(format!("`{path}': Invalid path: `{part}' is not allowed as a part"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_of_the_cluster_have_no_empty_parts_and_do_not_climb() {
+        for good in ["", "/", "/a", "/a/", "a/b", "a", ".", "./a", "/a..b"] {
+            assert!(plain(good).is_ok(), "{good}");
+        }
+        for bad in ["//", "/a//b", "//a", "/..", "/a/../b", "..", "../a", "a//", "/a//"] {
+            assert!(plain(bad).is_err(), "{bad}");
+        }
     }
 }

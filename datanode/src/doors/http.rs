@@ -155,8 +155,13 @@ fn body(status: &Status) -> Html {
         _ => (Tone::Bad, "volume failed", "A volume of this datanode does not work."),
     };
     let mut html = Html::of("<section class=\"verdict {}\"><p>{}</p>", &[&tone.class(), &tag(tone, label)]);
-    html.fill("<h1>{}</h1><p>{} replicas, {} set aside as bad.</p></section>", &[&heading, &status.replicas, &status.bad_replicas]);
-    html.raw("<section><h2>Volumes</h2><table><thead><tr><th>Folder</th><th>Storage</th><th>Used</th><th>Remaining</th>");
+    html.fill(
+        "<h1>{}</h1><p>{} replicas, {} set aside as bad.</p></section>",
+        &[&heading, &status.replicas, &status.bad_replicas],
+    );
+    html.raw(
+        "<section><h2>Volumes</h2><table><thead><tr><th>Folder</th><th>Storage</th><th>Used</th><th>Remaining</th>",
+    );
     html.raw("<th>State</th></tr></thead><tbody>");
     for volume in &status.volumes {
         let state = match &volume.failure {

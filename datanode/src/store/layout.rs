@@ -117,7 +117,9 @@ mod tests {
         assert_eq!(parse_name(&bad_data_name(id, stamp)), Some(FileKind::BadData(id, stamp)));
         let negative = BlockId(-16);
         assert_eq!(parse_name(&meta_name(negative, stamp)), Some(FileKind::Meta(negative, stamp)));
-        for other in ["blk_", "blk_x", "blk_1.meta", "blk_1_2.meta.tmp", "blk_01", "blk_1_+2.meta", "VERSION", "blk_1_2_3"] {
+        for other in
+            ["blk_", "blk_x", "blk_1.meta", "blk_1_2.meta.tmp", "blk_01", "blk_1_+2.meta", "VERSION", "blk_1_2_3"]
+        {
             assert_eq!(parse_name(other), None, "{other}");
         }
     }

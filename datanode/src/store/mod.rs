@@ -48,10 +48,10 @@ pub(crate) use writer::{ReplicaWriter, Ticket};
 
 use crate::error::{DatanodeError, Result};
 use events::EventHub;
-use map::ReplicaMap;
 use mammoth_platform::{Clock, Shutdown};
 use mammoth_protocol::internal::{ClusterIdentity, HighWater, ReplicaEvent, ReportedReplica, StorageUsage};
 use mammoth_protocol::{Block, BlockId, DatanodeId, GenStamp, StorageId};
+use map::ReplicaMap;
 use replica::Replica;
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicUsize;

@@ -231,8 +231,7 @@ impl ResumeJob<'_> {
         self.store.events.push(replica.volume.id, ReplicaEvent::Receiving(block));
         let path: PathBuf = replica.data_path();
         let ticket = Ticket { entry: Arc::clone(entry), writing, volume: Arc::clone(&replica.volume), block };
-        let parts =
-            WriterParts { ticket, files, path, promise: Some(promise), created: false, temporary: false };
+        let parts = WriterParts { ticket, files, path, promise: Some(promise), created: false, temporary: false };
         ReplicaWriter::new(self.store, parts)
     }
 }

@@ -27,7 +27,12 @@ pub(crate) fn rules() -> StoreRules {
 }
 
 /// Opens the store in `dirs`.
-pub(crate) fn open_dirs(dirs: &[PathBuf], identity: &ClusterIdentity, rules: StoreRules, seed: u64) -> Result<Arc<Store>> {
+pub(crate) fn open_dirs(
+    dirs: &[PathBuf],
+    identity: &ClusterIdentity,
+    rules: StoreRules,
+    seed: u64,
+) -> Result<Arc<Store>> {
     let entropy = SeededEntropy::new(seed);
     LockedVolumes::lock(dirs, Some(0))?.open(Opening {
         identity,

@@ -31,7 +31,10 @@ fn read(path: &Path) -> Result<Option<Properties>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).io("read", path).map_err(Into::into),
         Ok(meta) if meta.len() > FILE_MAX => {
-            return Err(DatanodeError::BadVolume { path: path.to_owned(), reason: "too long for a VERSION file".into() });
+            return Err(DatanodeError::BadVolume {
+                path: path.to_owned(),
+                reason: "too long for a VERSION file".into(),
+            });
         }
         Ok(_) => fs::read(path).io("read", path)?,
     };

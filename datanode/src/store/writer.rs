@@ -10,8 +10,8 @@ use super::verify::{Files, sum_position};
 use super::volume::{Promise, Volume, footprint};
 use crate::error::{DatanodeError, DiskContext, Result};
 use mammoth_platform::durable;
-use mammoth_protocol::datatransfer::checksum::{self, CRC_BYTES};
 use mammoth_protocol::Block;
+use mammoth_protocol::datatransfer::checksum::{self, CRC_BYTES};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -155,7 +155,10 @@ impl ReplicaWriter {
             self.compute_sums(fresh);
             &self.sums
         };
-        self.files.meta.write_all_at(sums, sum_position(first_chunk, self.files.chunk)).disk("write checksums of", &self.path)?;
+        self.files
+            .meta
+            .write_all_at(sums, sum_position(first_chunk, self.files.chunk))
+            .disk("write checksums of", &self.path)?;
         let last = sums.last_chunk::<CRC_BYTES>().map_or(0, |sum| u32::from_be_bytes(*sum));
         Ok(if end.is_multiple_of(chunk) { 0 } else { last })
     }
@@ -174,15 +177,16 @@ impl ReplicaWriter {
         checksum::append_checksums(&mut self.sums, rest, chunk);
     }
 
-    /// Makes all that was written durable: data, checksums, and the names of the files.
+    /// Makes all that was written durable: data and checksums, and with `names` the names of the files too. Without them
+    /// only for a replica that is finalized next, which makes its new names durable.
     ///
     /// # Errors
     /// A failed sync.
-    pub(crate) fn sync(&self) -> Result<()> {
+    pub(crate) fn sync(&self, names: bool) -> Result<()> {
         let sync = || -> Result<()> {
             self.files.data.sync_data().disk("sync", &self.path)?;
             self.files.meta.sync_data().disk("sync checksums of", &self.path)?;
-            if let Some(dir) = self.path.parent() {
+            if let Some(dir) = self.path.parent().filter(|_| names) {
                 durable::sync_dir(dir)?;
             }
             Ok(())

@@ -49,8 +49,7 @@ fn clients_learn_how_much_of_an_unfinished_replica_they_may_read() {
     assert!(class(ask(2, 1001, pool).unwrap_err()).ends_with("ReplicaNotFoundException"));
     assert_eq!(class(ask(1, 1002, pool).unwrap_err()), "java.io.IOException");
     assert!(ask(1, 1001, "BP-other").is_err());
-    let info: GetDatanodeInfoResponseProto =
-        client.call("getDatanodeInfo", &GetDatanodeInfoRequestProto {}).unwrap();
+    let info: GetDatanodeInfoResponseProto = client.call("getDatanodeInfo", &GetDatanodeInfoRequestProto {}).unwrap();
     assert_eq!(info.local_info.software_version, env!("CARGO_PKG_VERSION"));
     let unknown = client.call::<_, GetDatanodeInfoResponseProto>("deleteEverything", &GetDatanodeInfoRequestProto {});
     assert_eq!(unknown.unwrap_err().remote().expect("refused").detail, ErrorDetail::ErrorNoSuchMethod);

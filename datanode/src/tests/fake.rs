@@ -72,14 +72,18 @@ impl FakeNamenode {
         };
         let memory = Arc::new(Mutex::new(memory));
         let router = Router::new()
-            .route(routes::IDENTITY, get(|State(m): State<Shared>| async move { axum::Json(lock(&m).identity.clone()) }))
+            .route(
+                routes::IDENTITY,
+                get(|State(m): State<Shared>| async move { axum::Json(lock(&m).identity.clone()) }),
+            )
             .route(routes::REGISTER, post(register))
             .route(routes::HEARTBEAT, post(heartbeat))
             .route(routes::INCREMENTAL, post(incremental))
             .route(routes::FULL, post(full))
             .route(routes::COMMIT_SYNC, post(commit))
             .with_state(Arc::clone(&memory));
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
         let listener = TcpListener::bind(addr).expect("a port");
         let addr = listener.local_addr().expect("bound");
         listener.set_nonblocking(true).expect("set");

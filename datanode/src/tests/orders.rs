@@ -27,7 +27,10 @@ fn three(namenode: &FakeNamenode) -> [Datanode; 3] {
     std::array::from_fn(|n| {
         let datanode = Datanode::start(namenode.addr);
         datanode.registered();
-        assert_eq!(namenode.memory().registers[n].datanode, datanode.store().datanode);
+        let own = datanode.store().datanode;
+        assert_eq!(namenode.memory().registers[n].datanode, own);
+        // What happens before the list is in the list, not in the news.
+        namenode.eventually("a list", |memory| memory.fulls.iter().any(|slice| slice.datanode == own));
         datanode
     })
 }
@@ -50,7 +53,8 @@ fn replicas_are_copied_deleted_and_bad_ones_dropped() {
     namenode.order(0, copy);
     namenode.eventually("no copy is under way", |memory| {
         let own = a.store().datanode;
-        memory.orders.is_empty() && memory.heartbeats.iter().rev().find(|h| h.datanode == own).is_some_and(|h| h.copies == 0)
+        memory.orders.is_empty()
+            && memory.heartbeats.iter().rev().find(|h| h.datanode == own).is_some_and(|h| h.copies == 0)
     });
     namenode.order(1, DnCommand::Delete { storage: storage(b), blocks: vec![done] });
     eventually("deleted", || b.store().open_reader(done, 0).is_err());

@@ -54,6 +54,7 @@ fn a_report_without_an_answer_is_sent_again_unchanged() {
         finished(&store, block(id, 1001), 10);
     }
     eventually("all news", || namenode.events(storage).len() == 10);
+    namenode.eventually("an answer", |memory| memory.incrementals.len() >= 4);
     let memory = namenode.memory();
     assert!(memory.incrementals[..4].windows(2).all(|pair| pair[0] == pair[1]), "three times in vain, then taken");
     let mut seqs: Vec<u64> = memory.incrementals.iter().map(|report| report.storages[0].seq).collect();
@@ -77,7 +78,10 @@ fn a_namenode_that_forgot_or_wants_lists_gets_them() {
         let memory = namenode.memory();
         let slice = &memory.fulls[1];
         assert!(slice.cut_seq >= 1 && slice.cut_seq <= 2);
-        assert_eq!(slice.replicas.iter().map(|r| (r.block, r.state)).collect::<Vec<_>>(), [(done, ReplicaState::Finalized)]);
+        assert_eq!(
+            slice.replicas.iter().map(|r| (r.block, r.state)).collect::<Vec<_>>(),
+            [(done, ReplicaState::Finalized)]
+        );
     }
     namenode.memory().resync = vec![storage];
     finished(&store, block(2, 1001), 10);
@@ -131,7 +135,9 @@ fn an_older_reign_is_not_obeyed() {
         memory.orders.entry(0).or_default().push(DnCommand::Delete { storage, blocks: vec![done] });
         memory.heartbeats.len()
     };
-    namenode.eventually("the order was carried home", |memory| memory.orders.is_empty() && memory.heartbeats.len() > beats + 2);
+    namenode.eventually("the order was carried home", |memory| {
+        memory.orders.is_empty() && memory.heartbeats.len() > beats + 2
+    });
     assert!(store.open_reader(done, 0).is_ok());
     let storage = store.usage()[0].storage;
     {
@@ -152,7 +158,10 @@ fn volumes_of_another_file_system_end_the_datanode_with_the_reason() {
     let mut datanode = Datanode::start_in(Arc::clone(&dir), namenode.addr);
     eventually("gives up", || datanode.handle().fatal().is_some());
     let reason = datanode.end().unwrap_err();
-    assert!(reason.contains("CID-1") && reason.contains("CID-2") && reason.contains(&*dir.path().to_string_lossy()), "{reason}");
+    assert!(
+        reason.contains("CID-1") && reason.contains("CID-2") && reason.contains(&*dir.path().to_string_lossy()),
+        "{reason}"
+    );
 }
 
 #[test]

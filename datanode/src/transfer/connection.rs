@@ -1,7 +1,7 @@
 //! One data-transfer connection: operations one after another, until the peer is done or sends what is none.
 
 use super::server::Conn;
-use super::{Context, Next, copy, read, refusal, write};
+use super::{Context, Next, copy, read, write};
 use crate::error::{DatanodeError, Result, chain};
 use mammoth_net::data::{DataError, DataReader, DataWriter, SocketOptions};
 use mammoth_protocol::datatransfer::OpRequest;
@@ -81,7 +81,7 @@ fn serve_op(context: &Context, link: &mut Link<'_>, request: &OpRequest) -> Resu
         | OpRequest::ShortCircuitRelease(_)
         | OpRequest::ShortCircuitMemory(_) => {
             let error = DatanodeError::Unsupported(format!("{:?} is not supported by this datanode", request.op()));
-            link.output.send_message(&refusal(&error))?;
+            link.output.send_message(&context.refusal(&error))?;
             Ok(Next::Keep)
         }
     }

@@ -5,7 +5,7 @@
 use super::connection::{Link, Scratch};
 use super::mirror::{self, check_answer};
 use super::send::{Range, SendMode, send_range};
-use super::{Context, Next, client_header, refusal};
+use super::{Context, Next, client_header};
 use crate::error::{DatanodeError, Result, chain};
 use crate::store::ReplicaReader;
 use mammoth_net::data::DataError;
@@ -27,7 +27,7 @@ pub(super) fn serve(context: &Context, link: &mut Link<'_>, request: &OpTransfer
         Ok(()) => BlockOpResponseProto { status: Status::Success as i32, ..BlockOpResponseProto::default() },
         Err(error) => {
             tracing::info!(peer = %link.conn.peer, error = %chain(error), "transfer for a pipeline failed");
-            refusal(error)
+            context.refusal(error)
         }
     };
     link.output.send_message(&answer)?;
@@ -39,8 +39,11 @@ fn transfer(context: &Context, request: &OpTransferBlockProto, scratch: &mut Scr
     let block = context.block(block)?;
     let store = context.store()?;
     let reader = store.open_reader(block, 0)?;
-    let (stage, len) =
-        if reader.complete { (Stage::TransferFinalized, reader.block.len) } else { (Stage::TransferRbw, store.visible_length(block)?) };
+    let (stage, len) = if reader.complete {
+        (Stage::TransferFinalized, reader.block.len)
+    } else {
+        (Stage::TransferRbw, store.visible_length(block)?)
+    };
     let job = Copy {
         block: Block { len: len.min(reader.block.len), ..reader.block },
         client,

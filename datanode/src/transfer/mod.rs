@@ -29,9 +29,7 @@ use crate::error::{DatanodeError, Result, chain};
 use crate::store::Store;
 use mammoth_protocol::Block;
 use mammoth_protocol::hadoop::block_of;
-use mammoth_protocol::hadoop::hdfs::{
-    BlockOpResponseProto, ClientOperationHeaderProto, ExtendedBlockProto, Status,
-};
+use mammoth_protocol::hadoop::hdfs::{BlockOpResponseProto, ClientOperationHeaderProto, ExtendedBlockProto, Status};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -112,20 +110,21 @@ impl Context {
         self.counters.ops.fetch_add(1, Ordering::Relaxed);
         self.counters.failed_ops.fetch_add(u64::from(failed), Ordering::Relaxed);
     }
+
+    /// A refusal with its reason, which counts as a failed operation.
+    fn refusal(&self, error: &DatanodeError) -> BlockOpResponseProto {
+        self.counters.failed_ops.fetch_add(1, Ordering::Relaxed);
+        let status = match error {
+            DatanodeError::Unsupported(_) => Status::ErrorUnsupported,
+            _ => Status::Error,
+        };
+        BlockOpResponseProto { status: status as i32, message: Some(chain(error)), ..BlockOpResponseProto::default() }
+    }
 }
 
 /// The block and the client's name of a request.
 fn client_header(header: &ClientOperationHeaderProto) -> (&ExtendedBlockProto, &str) {
     (&header.base_header.block, &header.client_name)
-}
-
-/// A refusal with its reason.
-fn refusal(error: &DatanodeError) -> BlockOpResponseProto {
-    let status = match error {
-        DatanodeError::Unsupported(_) => Status::ErrorUnsupported,
-        _ => Status::Error,
-    };
-    BlockOpResponseProto { status: status as i32, message: Some(chain(error)), ..BlockOpResponseProto::default() }
 }
 
 /// What comes after an operation.

@@ -2,7 +2,7 @@
 
 use super::connection::Link;
 use super::send::{Range, SendMode, send_range};
-use super::{Context, Next, client_header, refusal};
+use super::{Context, Next, client_header};
 use crate::error::{DatanodeError, Result, chain};
 use crate::store::ReplicaReader;
 use mammoth_net::data::DataError;
@@ -19,7 +19,7 @@ pub(super) fn serve(context: &Context, link: &mut Link<'_>, request: &OpReadBloc
         Err(error) => {
             let (block, _) = client_header(&request.header);
             tracing::info!(block = block.block_id, peer = %link.conn.peer, error = %chain(&error), "read refused");
-            link.output.send_message(&refusal(&error))?;
+            link.output.send_message(&context.refusal(&error))?;
             return Ok(Next::Keep);
         }
     };
@@ -52,10 +52,8 @@ fn open(context: &Context, request: &OpReadBlockProto) -> Result<(ReplicaReader,
 
 fn answer(reader: &ReplicaReader, range: Range, with_sums: bool) -> BlockOpResponseProto {
     let kind = if with_sums { ChecksumTypeProto::ChecksumCrc32c } else { ChecksumTypeProto::ChecksumNull };
-    let checksum = ChecksumProto {
-        r#type: kind as i32,
-        bytes_per_checksum: u32::try_from(reader.chunk()).unwrap_or(u32::MAX),
-    };
+    let checksum =
+        ChecksumProto { r#type: kind as i32, bytes_per_checksum: u32::try_from(reader.chunk()).unwrap_or(u32::MAX) };
     BlockOpResponseProto {
         status: Status::Success as i32,
         read_op_checksum_info: Some(ReadOpChecksumInfoProto { checksum, chunk_offset: range.start }),

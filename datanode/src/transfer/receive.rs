@@ -125,7 +125,7 @@ fn run_copy(reception: Reception<'_>, link: &mut Link<'_>) -> Result<Next> {
         if last {
             let sync = sync || store.sync_on_close();
             if sync {
-                packets.writer.sync()?;
+                packets.writer.sync(kind == Kind::JoinPipeline)?;
             }
             if kind == Kind::JoinPipeline {
                 store.convert_to_rbw(&ticket, expected_len)?;
@@ -183,9 +183,8 @@ impl Packets<'_> {
         self.verify(packet)?;
         self.forward(packet);
         self.store(packet)?;
-        // Of the last packet's sync the folders are a part, which follows when the replica has its final place.
         if packet.header.sync || (packet.header.last && self.writer.sync_on_close()) {
-            self.writer.sync()?;
+            self.writer.sync(!packet.header.last)?;
         }
         Ok(())
     }

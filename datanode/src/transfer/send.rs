@@ -13,6 +13,9 @@ use std::sync::atomic::Ordering;
 /// Bytes of data in one packet: large enough that system calls do not count, small enough to stay in a core's cache.
 const PACKET_DATA: usize = 256 * 1024;
 
+/// Bytes of a range from which on the kernel is told that it will be read to its end.
+const READ_AHEAD_FROM: u64 = 1024 * 1024;
+
 /// Bytes from `start`, a chunk boundary, to `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Range {
@@ -45,7 +48,9 @@ pub(super) fn send_range(
 ) -> Result<()> {
     let step = (PACKET_DATA / reader.chunk()).max(1) * reader.chunk();
     let mut header = PacketHeader { offset: range.start, ..PacketHeader::default() };
-    reader.advise_sequential(range.start, range.end - range.start);
+    if range.end - range.start > READ_AHEAD_FROM {
+        reader.advise_sequential(range.start, range.end - range.start);
+    }
     while header.offset < range.end {
         header.data_len = usize::try_from(range.end - header.offset).unwrap_or(step).min(step);
         send_packet(reader, &header, mode, output, scratch)?;

@@ -66,8 +66,12 @@ impl Sockets {
             return None;
         }
         if table.open.len() >= max {
-            let idle = table.open.values().find(|conn| conn.idle.swap(false, Ordering::Relaxed));
-            let _ = idle?.stream.shutdown(std::net::Shutdown::Both);
+            // The one that has been here for the longest: a new one may be about to say what it wants.
+            let idle = table.open.iter().filter(|(_, conn)| conn.idle.load(Ordering::Relaxed));
+            let idle = idle.min_by_key(|(id, _)| **id).map(|(_, conn)| conn);
+            let idle = idle?;
+            idle.idle.store(false, Ordering::Relaxed);
+            let _ = idle.stream.shutdown(std::net::Shutdown::Both);
             if table.open.len() >= max.saturating_add(SURPLUS) {
                 return None;
             }

@@ -5,7 +5,7 @@ use super::connection::Link;
 use super::mirror::{self, Mirror, bad_link, forwarded, link_name};
 use super::receive::{self, Kind, Reception};
 use super::server::Conn;
-use super::{Context, Next, client_header, refusal};
+use super::{Context, Next, client_header};
 use crate::error::{DatanodeError, Result, chain};
 use crate::store::replica::Stop;
 use crate::store::{NewReplica, ReplicaWriter, Resume, Store};
@@ -106,7 +106,7 @@ pub(super) fn serve(context: &Context, link: &mut Link<'_>, request: &OpWriteBlo
         Err(error) => {
             let (block, _) = client_header(&request.header);
             tracing::info!(block = block.block_id, peer = %link.conn.peer, error = %chain(&error), "write refused");
-            link.output.send_message(&refusal(&error))?;
+            link.output.send_message(&context.refusal(&error))?;
             return Ok(Next::Close);
         }
     };
@@ -163,7 +163,8 @@ fn connect_mirror(
     let behind = order.request.targets.len().saturating_sub(1);
     let unreachable = |error: DatanodeError| failed(link_name(node), &chain(&error));
     let mut mirror = mirror::open(context, node, behind, forwarded(order.request)).map_err(unreachable)?;
-    let twin = mirror.output.stream().try_clone().map_err(|e| unreachable(mammoth_net::data::DataError::from(e).into()))?;
+    let twin =
+        mirror.output.stream().try_clone().map_err(|e| unreachable(mammoth_net::data::DataError::from(e).into()))?;
     *stop.mirror.lock().unwrap_or_else(PoisonError::into_inner) = Some(twin);
     if order.kind == Kind::Pipeline {
         let answer = mirror.ready().map_err(unreachable)?;

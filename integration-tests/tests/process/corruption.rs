@@ -17,16 +17,16 @@ enum Damage {
     NoChecksums,
 }
 
-fn meta_of(data: &Path) -> PathBuf {
+fn meta_of(data: &Path) -> Option<PathBuf> {
     let name = data.file_name().and_then(|n| n.to_str()).expect("a block file");
     let folder = data.parent().expect("a folder");
-    let entries = std::fs::read_dir(folder).expect("the folder").flatten().map(|entry| entry.path());
+    let entries = std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
     let is_meta = |path: &PathBuf| {
         path.file_name()
             .and_then(|n| n.to_str())
             .is_some_and(|n| n.starts_with(&format!("{name}_")) && n.ends_with(".meta"))
     };
-    entries.into_iter().find(is_meta).expect("its checksum file")
+    entries.into_iter().find(is_meta)
 }
 
 fn flip(path: &Path, at: u64) {
@@ -42,11 +42,11 @@ fn flip(path: &Path, at: u64) {
 fn damage(data: &Path, kind: Damage) {
     match kind {
         Damage::DataBit => flip(data, 700_001),
-        Damage::ChecksumBit => flip(&meta_of(data), 7 + 4 * 100),
+        Damage::ChecksumBit => flip(&meta_of(data).expect("checksums"), 7 + 4 * 100),
         Damage::Truncated => {
             OpenOptions::new().write(true).open(data).and_then(|f| f.set_len(500_000)).expect("cuts");
         }
-        Damage::NoChecksums => std::fs::remove_file(meta_of(data)).expect("removes"),
+        Damage::NoChecksums => std::fs::remove_file(meta_of(data).expect("checksums")).expect("removes"),
     }
 }
 
@@ -56,6 +56,12 @@ fn replica(cluster: &Cluster, name: &str) -> PathBuf {
     let good: Vec<_> = all.iter().filter(|path| path.to_string_lossy().contains("/finalized/")).collect();
     assert_eq!(good.len(), 1, "{name}: {all:?}");
     good[0].clone()
+}
+
+/// Data and checksums of a replica; nothing where there is none.
+fn files_of(data: &Path) -> (Vec<u8>, Vec<u8>) {
+    let read = |path: Option<PathBuf>| path.and_then(|path| std::fs::read(path).ok()).unwrap_or_default();
+    (read(Some(data.to_owned())), read(meta_of(data)))
 }
 
 fn good_replica(cluster: &Cluster, name: &str, bytes: &[u8]) -> Result<(), String> {
@@ -70,13 +76,18 @@ fn one_bad_replica(kind: Damage) {
     let cluster = Cluster::start(Options::fast().blocks(1 << 20));
     let bytes = bytes_of(21, 1_000_000);
     cluster.put("/a", &bytes);
-    // Readers choose a replica by nearness and chance: two of three bad ones make sure that one is met soon.
-    damage(&replica(&cluster, "datanode-2"), kind);
+    // The one that readers are sent to first.
+    let first = cluster.blocks("/a").expect("its block")[0].ports[0];
+    let victim = NAMES.into_iter().find(|name| u64::from(cluster.addr(name, "transfer").port()) == first);
+    let before = replica(&cluster, victim.expect("one of the three"));
+    damage(&before, kind);
+    let damaged = files_of(&before);
     poll("every read is right, and the bad replica is replaced", Duration::from_secs(40), || {
         let run = cluster.dfs(&["cat", "/a"]);
         assert_eq!(run.code, 0, "{kind:?}: {}", run.err);
         assert!(run.out == bytes, "{kind:?}: wrong bytes were served");
-        NAMES.iter().try_for_each(|name| good_replica(&cluster, name, &bytes))
+        NAMES.iter().try_for_each(|name| good_replica(&cluster, name, &bytes))?;
+        if files_of(&before) == damaged { Err("the damaged files are still there".to_owned()) } else { Ok(()) }
     });
     poll("nothing bad is left", Duration::from_secs(30), || {
         let health = cluster.status()?["health"].clone();

@@ -42,7 +42,8 @@ fn three_blocks_go_both_ways() {
         write(client, "/theirs", &bytes, options()).await;
         assert!(read(client, "/theirs").await == bytes, "they read what they wrote");
         assert!(cluster.cat("/theirs") == bytes, "we read what they wrote");
-        assert_eq!(cluster.blocks("/theirs").expect("blocks").len(), 3);
+        let blocks = std::thread::scope(|scope| scope.spawn(|| cluster.blocks("/theirs")).join().expect("no panic"));
+        assert_eq!(blocks.expect("blocks").len(), 3);
         cluster.put("/ours", &bytes);
         assert!(read(client, "/ours").await == bytes, "they read what we wrote");
     });

@@ -63,7 +63,7 @@ fn every_command_of_the_readme_works() {
     // Whatever happened, nothing stays.
     let _ = Command::new(program("mammoth")).arg("down").arg("--dir").arg(&dir).output();
     assert_eq!(run.code, 0, "{}\n{}", run.err, run.text());
-    for expected in ["identical", "Replication 2 set: /texts/hallo", "hello", "readme"] {
+    for expected in ["identical", "Replication 2 set: /texts/hallo", "hallo 6 2", "Deleted /texts"] {
         assert!(run.text().contains(expected), "no `{expected}` in:\n{}", run.text());
     }
 }

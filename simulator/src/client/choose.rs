@@ -190,7 +190,7 @@ impl World {
 
     /// Takes the lease of a file that a client, perhaps another one, has open or left open.
     fn recover_lease(&mut self, index: Index) {
-        let whose = if self.rng.chance(700) { index } else { self.rng.below(self.clients.len() as u64) as usize };
+        let whose = if self.rng.chance(500) { index } else { self.rng.below(self.clients.len() as u64) as usize };
         let open = self.clients[whose].view.open_files();
         let Some(name) = self.rng.pick(&open).cloned() else { return self.client_idle(index) };
         let command = Command::RecoverLease { path: path(&name), client: self.clients[index].name() };

@@ -6,7 +6,7 @@ use crate::event::{Event, Index, Request};
 use crate::world::World;
 use mammoth_namenode_core::api::Outcome;
 use mammoth_protocol::internal::{DnCommand, ReplicaEvent};
-use mammoth_protocol::{Block, Epoch, Seq, StorageId, Term};
+use mammoth_protocol::{Block, BlockId, Epoch, GenStamp, Seq, StorageId, Term};
 
 impl World {
     /// Orders come home with a heartbeat's answer; they are carried out a little later, in any order.
@@ -20,7 +20,7 @@ impl World {
         }
         for order in outcome.orders {
             // Deletions wait for a disk, copies for a stream.
-            let most = if self.rng.chance(50) && !self.healing { 10_000 } else { 300 };
+            let most = if self.rng.chance(150) && !self.healing { 10_000 } else { 300 };
             let delay = 1 + self.rng.below(most);
             self.later(delay, Event::Order(index, term, epoch, order));
         }
@@ -53,6 +53,7 @@ impl World {
                     self.drop_bad(index, volume, &blocks);
                 }
             }
+            DnCommand::Verify { .. } => self.scrub(index),
             DnCommand::Recover { block, new_stamp, replicas } => self.recover(index, block, new_stamp, &replicas),
         }
     }
@@ -72,11 +73,10 @@ impl World {
     }
 
     fn delete_all(&mut self, index: Index, volume: usize, blocks: &[Block]) {
-        let any_stamp = self.bug == Some(Bug::DeleteAnyStamp);
         for block in blocks {
             self.coverage.hit("deletion carried out");
             self.check_deletion(index, volume, *block);
-            self.datanodes[index].delete(volume, *block, any_stamp);
+            self.datanodes[index].delete(volume, *block);
             self.fair.deleted(index, block.id);
         }
         self.report_soon(index);
@@ -92,19 +92,25 @@ impl World {
         self.report_soon(index);
     }
 
-    /// I6, at the last moment: no order takes the last good replica of a block that a file owns. That the wanted number
-    /// remained is checked when the order leaves the namenode; faults may have come in between.
+    /// I6, at the last moment: no order takes a good replica of a block that a file owns, unless as many remain as were
+    /// wanted at any time when a deletion was ordered, but for those that faults have taken.
     fn check_deletion(&mut self, index: Index, volume: usize, block: Block) {
         let Some((stamp, len, wanted)) = self.namenode.owner_of(block.id) else { return };
-        let good = |node: &&Datanode| node.replicas.get(&block.id).is_some_and(|replica| replica.is_good(stamp, len));
         let this = self.datanodes[index].replicas.get(&block.id);
         let this_is_good = this.is_some_and(|replica| replica.volume == volume && replica.is_good(stamp, len));
         if !this_is_good || block.stamp != stamp {
             return;
         }
-        if !self.datanodes.iter().filter(|node| node.index != index).any(|node| good(&node)) {
-            self.violation(format!("{block} on dn{index} is deleted by order; it is the last good one of {wanted}"));
+        let good = self.good_elsewhere(index, block.id, stamp, len);
+        if good < self.fair.must_remain(block.id, wanted) {
+            self.violation(format!("{block} on dn{index} is deleted; {good} good ones remain of {wanted}"));
         }
+    }
+
+    /// Good replicas on other datanodes, running or not.
+    pub(crate) fn good_elsewhere(&self, index: Index, id: BlockId, stamp: GenStamp, len: u64) -> usize {
+        let good = |node: &&Datanode| node.replicas.get(&id).is_some_and(|replica| replica.is_good(stamp, len));
+        self.datanodes.iter().filter(|node| node.index != index).filter(good).count()
     }
 
     /// A stopped datanode starts.

@@ -95,7 +95,7 @@ impl World {
         let commit =
             CommitBlockSync { datanode: node.id, epoch, block, new_stamp, new_len: len, delete: len == 0, storages };
         let request = Request::CommitSync(leader, commit);
-        if !self.healing && self.rng.chance(100) {
+        if !self.healing && self.rng.chance(250) {
             // So slow that the namenode may have asked somebody else by now.
             self.coverage.hit("recovery committed late");
             let delay = 5_000 + self.rng.below(20_000);

@@ -54,9 +54,9 @@ impl World {
             return self.send_to_namenode(request);
         }
         let request = if list_first {
-            node.next_slice(epoch, slice_len).or_else(|| node.next_incremental(epoch))
+            node.next_slice(epoch, slice_len, now_ms).or_else(|| node.next_incremental(epoch))
         } else {
-            node.next_incremental(epoch).or_else(|| node.next_slice(epoch, slice_len))
+            node.next_incremental(epoch).or_else(|| node.next_slice(epoch, slice_len, now_ms))
         };
         let Some(request) = request else { return };
         node.in_flight = Some((node.reports, now_ms, request.clone()));
@@ -94,6 +94,15 @@ impl World {
         }
     }
 
+    /// A namenode has taken the datanode in. Its lists take a while to make, sometimes long.
+    pub(crate) fn registered(&mut self, index: Index, epoch: Epoch, term: Term) {
+        let most = if self.rng.chance(300) && !self.healing { 8_000 } else { 50 };
+        let delay = 1 + self.rng.below(most);
+        self.datanodes[index].registered(epoch, term, self.now_ms + delay);
+        self.report_soon(index);
+        self.later(delay, Event::ReportDue(index));
+    }
+
     pub(crate) fn register_again(&mut self, index: Index) {
         self.coverage.hit("registered again");
         let node = &mut self.datanodes[index];
@@ -121,8 +130,8 @@ impl Datanode {
     }
 
     /// The next slice of a full report. What waits unsent is in a list that is made now, and is told again afterwards.
-    fn next_slice(&mut self, epoch: Epoch, slice_len: usize) -> Option<Request> {
-        let at = self.volumes.iter().position(|v| !v.failed && (v.full_due || v.list.is_some()))?;
+    fn next_slice(&mut self, epoch: Epoch, slice_len: usize, now_ms: u64) -> Option<Request> {
+        let at = self.volumes.iter().position(|v| !v.failed && v.ready_ms <= now_ms && v.has_list())?;
         let volume = &mut self.volumes[at];
         let began = List { cut: volume.seq, cursor: None, slice_len, next: 0 };
         let list = *volume.list.get_or_insert(began);

@@ -16,6 +16,8 @@ pub struct Volume {
     pub seq: u64,
     /// A full report is wanted.
     pub full_due: bool,
+    /// It cannot be made before this time.
+    pub ready_ms: u64,
     /// The full report that is being sent.
     pub list: Option<List>,
 }
@@ -37,7 +39,7 @@ impl Volume {
     /// An empty volume of which nothing was told.
     #[must_use]
     pub fn new(storage: StorageId) -> Self {
-        Self { storage, failed: false, events: Vec::new(), seq: 0, full_due: false, list: None }
+        Self { storage, failed: false, events: Vec::new(), seq: 0, full_due: false, ready_ms: 0, list: None }
     }
 
     /// Nothing is left to tell, as the process died or the volume did.
@@ -47,9 +49,10 @@ impl Volume {
         self.list = None;
     }
 
-    /// Sequences begin anew, and everything is to be told.
-    pub fn registered(&mut self) {
+    /// Sequences begin anew, and everything is to be told from `ready_ms` on.
+    pub fn registered(&mut self, ready_ms: u64) {
         self.forget();
+        self.ready_ms = ready_ms;
         self.seq = 0;
         self.full_due = true;
     }
@@ -60,9 +63,15 @@ impl Volume {
         self.list = None;
     }
 
+    /// A full report is wanted or on its way.
+    #[must_use]
+    pub fn has_list(&self) -> bool {
+        self.full_due || self.list.is_some()
+    }
+
     /// Something is to be told.
     #[must_use]
     pub fn has_news(&self) -> bool {
-        !self.failed && (!self.events.is_empty() || self.full_due || self.list.is_some())
+        !self.failed && (!self.events.is_empty() || self.has_list())
     }
 }

@@ -42,12 +42,10 @@ impl World {
     }
 
     fn check_deletion_order(&mut self, index: Index, block: Block) {
-        let Some((stamp, len, wanted)) = self.namenode.owner_of(block.id).filter(|(stamp, ..)| *stamp == block.stamp)
-        else {
-            return;
-        };
-        let others = self.datanodes.iter().filter(|node| node.index != index);
-        let good = others.filter(|node| node.replicas.get(&block.id).is_some_and(|r| r.is_good(stamp, len))).count();
+        let owner = self.namenode.owner_of(block.id).filter(|(stamp, ..)| *stamp == block.stamp);
+        let Some((stamp, len, wanted)) = owner else { return };
+        self.fair.ordered(block.id, wanted);
+        let good = self.good_elsewhere(index, block.id, stamp, len);
         let losses = usize::try_from(self.fair.losses(block.id)).unwrap_or(usize::MAX);
         if good == 0 || good + losses < usize::from(wanted) {
             self.violation(format!("{block} on dn{index} is to go; {good} good ones would remain of {wanted}"));

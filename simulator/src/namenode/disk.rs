@@ -1,7 +1,7 @@
 //! The namenode's disk in a run: groups are synced a little after they were written, checkpoints go in step by step, and a
 //! crash keeps what was synced and any part of the rest.
 
-use super::{CLUSTER, Live, TICK_MS, config};
+use super::{CLUSTER, Fate, Live, TICK_MS, config};
 use crate::bugs::Bug;
 use crate::event::Event;
 use crate::world::World;
@@ -27,8 +27,9 @@ fn policy() -> CheckpointPolicy {
 impl World {
     /// Writes the open group, if none is on its way, and plans the end of its sync.
     pub(super) fn start_sync(&mut self) {
-        let most = if self.rng.chance(40) { 600 } else { 8 };
+        let most = if self.rng.chance(60) { 600 } else { 8 };
         let delay = 1 + self.rng.below(most);
+        let end = self.rng.below(delay);
         let life = self.namenode.lives;
         let Some(live) = &mut self.namenode.live else { return };
         if live.syncing.is_some() {
@@ -38,6 +39,9 @@ impl World {
             live.log.append(&group).expect("a memory disk takes what it is given");
             live.syncing = Some(group.last);
             self.later(delay, Event::Synced { life });
+            if self.namenode.fate == Some(Fate::Unsynced) {
+                self.later(end, Event::NamenodeDies { life });
+            }
         }
     }
 
@@ -78,6 +82,10 @@ impl World {
             self.coverage.hit("checkpoint ended");
         }
         let idle = live.slicer.is_idle() && live.step.is_none();
+        if self.namenode.fate == Some(Fate::Checkpoint) && !idle {
+            let end = self.rng.below(4 * CHECKPOINT_STEP_MS);
+            self.later(end, Event::NamenodeDies { life });
+        }
         self.later(if idle { CHECKPOINT_LOOK_MS } else { CHECKPOINT_STEP_MS }, Event::Checkpoint { life });
     }
 
@@ -86,10 +94,27 @@ impl World {
         self.namenode.disk_fails = true;
     }
 
-    /// The process dies, or the whole machine, and comes back after a while.
+    /// The process dies, or the whole machine: now, or when it hurts.
     pub(crate) fn namenode_crashes(&mut self) {
-        let away = 100 + self.rng.below(4_000);
-        self.namenode_dies(away);
+        match self.rng.below(3) {
+            0 => self.namenode.fate = Some(Fate::Unsynced),
+            1 => self.namenode.fate = Some(Fate::Checkpoint),
+            _ => self.namenode_dies_now(self.namenode.lives),
+        }
+    }
+
+    /// It is gone, and comes back after a while.
+    pub(crate) fn namenode_dies_now(&mut self, life: u64) {
+        if life == self.namenode.lives {
+            let away = 100 + self.rng.below(2_000);
+            self.namenode_dies(away);
+        }
+    }
+
+    /// Whatever was planned for the namenode does not happen any more.
+    pub(crate) fn namenode_is_spared(&mut self) {
+        self.namenode.fate = None;
+        self.namenode.disk_fails = false;
     }
 
     /// The process dies, and is started again at once.
@@ -102,13 +127,15 @@ impl World {
     fn namenode_dies(&mut self, away_ms: u64) {
         let Some(live) = self.namenode.live.take() else { return };
         self.namenode.lives += 1;
+        self.namenode.fate = None;
         let bits = self.rng.bits();
         let length = usize::try_from(self.rng.below(300)).unwrap_or_default();
-        let (log, store) = match self.rng.below(5) {
+        let (log, store) = match self.rng.below(6) {
             0 => (Tear::Lost, StoreTear::Lost),
-            1 => (Tear::Prefix(length), StoreTear::Prefix(length / 20)),
-            2 => (Tear::Prefix(length), StoreTear::Some(bits)),
-            3 => (Tear::Hole(length), StoreTear::Some(bits)),
+            1 => (Tear::Lost, StoreTear::Kept),
+            2 => (Tear::Prefix(length), StoreTear::Prefix(length / 20)),
+            3 => (Tear::Prefix(length), StoreTear::Some(bits)),
+            4 => (Tear::Hole(length), StoreTear::Some(bits)),
             _ => (Tear::Kept, StoreTear::Kept),
         };
         if live.group.failure().is_some() {
@@ -168,6 +195,7 @@ impl World {
             registrations: 0,
         };
         self.namenode.live = Some(Box::new(live));
+        self.touched = true;
         let life = self.namenode.lives;
         self.later(1, Event::Tick { life });
         self.later(TICK_MS, Event::Checkpoint { life });

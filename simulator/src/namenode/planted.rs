@@ -37,10 +37,10 @@ impl Memory {
             self.counts.remove(storage);
             self.numbers.retain(|(of, _), _| of != storage);
         }
-        if bug != Some(Bug::OldListBelieved) {
+        if bug != Some(Bug::SilentVolumeTrusted) {
             return Vec::new();
         }
-        let known = storages.iter().filter_map(|storage| Some((*storage, self.lists.get(storage)?.clone())));
+        let known = storages.iter().map(|storage| (*storage, self.lists.get(storage).cloned().unwrap_or_default()));
         let list = |(storage, replicas)| FullReportSlice {
             datanode,
             epoch,
@@ -78,7 +78,7 @@ impl Memory {
 
     pub(super) fn full(&mut self, bug: Option<Bug>, state: &State, slice: &mut FullReportSlice) {
         match bug {
-            Some(Bug::OldListBelieved) => {
+            Some(Bug::SilentVolumeTrusted) => {
                 let list = self.lists.entry(slice.storage).or_default();
                 if slice.slice == 0 {
                     list.clear();

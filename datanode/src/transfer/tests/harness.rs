@@ -5,6 +5,7 @@ use crate::store::{SpaceRules, Store, StoreRules};
 use crate::transfer::{Context, Counters, Server, Sockets, TransferRules};
 use mammoth_net::data::{DataError, DataStream, SocketOptions};
 use mammoth_platform::{Shutdown, SystemClock, Workers};
+use mammoth_protocol::Block;
 use mammoth_protocol::datatransfer::packet::PacketHeader;
 use mammoth_protocol::datatransfer::{OpRequest, ack, checksum};
 use mammoth_protocol::hadoop::hdfs::op_write_block_proto::BlockConstructionStage as Stage;
@@ -14,7 +15,6 @@ use mammoth_protocol::hadoop::hdfs::{
 };
 use mammoth_protocol::hadoop::{empty_token, extended_block};
 use mammoth_protocol::internal::{DatanodeAddr, ReplicaPlace};
-use mammoth_protocol::Block;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -50,7 +50,12 @@ impl Node {
 
     pub(super) fn with(transfers: TransferRules, space: SpaceRules) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
-        let seed = dir.path().as_os_str().as_encoded_bytes().iter().fold(7, |sum: u64, byte| sum * 31 % (1 << 50) + u64::from(*byte));
+        let seed = dir
+            .path()
+            .as_os_str()
+            .as_encoded_bytes()
+            .iter()
+            .fold(7, |sum: u64, byte| sum * 31 % (1 << 50) + u64::from(*byte));
         let rules = StoreRules { space, ..rules() };
         let store = open_dirs(&[dir.path().to_owned()], &identity(), rules, seed).expect("opened");
         let context = Arc::new(Context {
@@ -237,7 +242,12 @@ impl Client {
     }
 
     /// Reads a range, verifies it, cuts it to what was asked, and says so.
-    pub(super) fn read(&mut self, block: Block, offset: u64, len: u64) -> Result<(BlockOpResponseProto, Vec<u8>), String> {
+    pub(super) fn read(
+        &mut self,
+        block: Block,
+        offset: u64,
+        len: u64,
+    ) -> Result<(BlockOpResponseProto, Vec<u8>), String> {
         let request = OpReadBlockProto { header: header(block, "client"), offset, len, ..OpReadBlockProto::default() };
         self.stream.writer.send_op(&OpRequest::ReadBlock(Box::new(request))).map_err(|e| e.to_string())?;
         let answer: BlockOpResponseProto = self.stream.reader.read_message("answer").map_err(|e| e.to_string())?;

@@ -19,7 +19,9 @@ fn node() -> (Node, Block) {
 fn every_kind_of_range_arrives_widened_to_whole_chunks() {
     let (node, block) = node();
     let mut client = Client::connect(node.addr);
-    for (offset, len) in [(0, LEN), (0, 1), (511, 2), (512, 512), (1000, 300_000), (LEN - 1, 1), (LEN, 0), (600, 0), (262_143, 2)] {
+    for (offset, len) in
+        [(0, LEN), (0, 1), (511, 2), (512, 512), (1000, 300_000), (LEN - 1, 1), (LEN, 0), (600, 0), (262_143, 2)]
+    {
         let (answer, data) = client.read(block, offset, len).expect("read");
         assert_eq!(data, bytes(offset, len as usize), "{offset} {len}");
         let info = answer.read_op_checksum_info.expect("told");
@@ -98,12 +100,16 @@ fn wrong_bytes_reach_the_reader_with_checksums_that_tell_and_its_complaint_sets_
     assert!(error.contains("corrupt packet"), "{error}");
     let mut checker = node.store.suspect_checker();
     let mut client = Client::connect(node.addr);
-    client.stream.writer.send_op(&OpRequest::ReadBlock(Box::new(OpReadBlockProto {
-        header: header(block, "client"),
-        offset: 0,
-        len: 1,
-        ..Default::default()
-    }))).unwrap();
+    client
+        .stream
+        .writer
+        .send_op(&OpRequest::ReadBlock(Box::new(OpReadBlockProto {
+            header: header(block, "client"),
+            offset: 0,
+            len: 1,
+            ..Default::default()
+        })))
+        .unwrap();
     let _: BlockOpResponseProto = client.stream.reader.read_message("answer").unwrap();
     client.packets(0).unwrap();
     client.stream.writer.send_message(&ClientReadStatusProto { status: Status::ErrorChecksum as i32 }).unwrap();

@@ -80,7 +80,9 @@ fn what_is_not_served_is_refused_by_name_and_the_connection_goes_on() {
     assert_eq!(answer.status, Status::ErrorUnsupported as i32);
     assert!(answer.message().contains("BlockChecksum is not supported"), "{answer:?}");
     assert_eq!(client.read(done, 0, 10).unwrap().1, bytes(0, 10));
-    for (stage, checksum, chunk) in [(Stage::DataStreaming, 2, 512), (Stage::PipelineSetupCreate, 1, 512), (Stage::PipelineSetupCreate, 2, 0)] {
+    for (stage, checksum, chunk) in
+        [(Stage::DataStreaming, 2, 512), (Stage::PipelineSetupCreate, 1, 512), (Stage::PipelineSetupCreate, 2, 0)]
+    {
         let mut request = write_request(block(5, 1), stage, Vec::new());
         request.requested_checksum.r#type = checksum;
         request.requested_checksum.bytes_per_checksum = chunk;

@@ -256,7 +256,7 @@ pub(crate) struct BlockOf {
 
 fn is_block(path: &Path) -> bool {
     let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-    name.strip_prefix("blk_").is_some_and(|id| id.parse::<i64>().is_ok())
+    name.starts_with("blk_") && !name.ends_with(".meta")
 }
 
 /// All files below a folder, in order.

@@ -89,6 +89,8 @@ pub(super) struct Volume {
     pub(super) deletes: Orders,
     /// Replicas in its `bad/` folder to drop.
     pub(super) drops: Orders,
+    /// Replicas in place of which a reader complained, for the datanode to look at.
+    pub(super) checks: Orders,
     /// Blocks that will be written here: pipelines of open files, and copies under way.
     pub(super) scheduled: u32,
     pub(super) reports: super::reports::Reports,
@@ -105,6 +107,7 @@ impl Volume {
             aside: BTreeSet::new(),
             deletes: Orders::default(),
             drops: Orders::default(),
+            checks: Orders::default(),
             scheduled: 0,
             reports: super::reports::Reports::default(),
         }

@@ -94,6 +94,8 @@ impl BlockMap {
                 self.take(slot, replica.volume);
                 self.put(slot, Replica { corrupt: true, ..replica });
                 self.settle(slot);
+                // Only its own datanode can move it out of the way of a good copy.
+                self.cluster.volume_mut(replica.volume).checks.add(block.id, block.stamp);
             }
         }
     }
@@ -117,6 +119,7 @@ impl BlockMap {
         | ReplicaEvent::Deleted(block)
         | ReplicaEvent::Bad(block)) = event;
         let kept = self.cluster.volume_mut(volume).reports.touch(block);
+        self.cluster.volume_mut(volume).checks.remove(block.id);
         match event {
             ReplicaEvent::Receiving(block) => self.note(volume, block, ReplicaState::Rbw, Source::Event),
             ReplicaEvent::Received(block) => self.note(volume, block, ReplicaState::Finalized, Source::Event),

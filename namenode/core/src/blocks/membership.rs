@@ -69,6 +69,7 @@ impl BlockMap {
             orders.extend(self.recovery_orders(node));
             orders.extend(self.copy_orders(node));
             orders.extend(self.deletions(node));
+            orders.extend(self.checks(node));
         }
         orders
     }
@@ -199,6 +200,7 @@ impl BlockMap {
         place.standing = Standing::Gone;
         place.deletes.clear();
         place.drops.clear();
+        place.checks.clear();
         place.reports.doubt();
         for id in std::mem::take(&mut place.aside) {
             self.dropped(volume, id);

@@ -19,6 +19,8 @@ struct OnDisk {
     stamp: GenStamp,
     len: u64,
     state: ReplicaState,
+    /// Its bytes are wrong, and its datanode has not looked.
+    rotten: bool,
 }
 
 /// A datanode with one volume.
@@ -108,7 +110,7 @@ impl World {
         self.owned.insert(id, meta);
         self.map.set_expected(id, &targets.iter().map(|t| t.storage).collect::<Vec<_>>());
         for n in numbers_of(&targets) {
-            self.write(n, id, OnDisk { stamp, len: 0, state: ReplicaState::Rbw });
+            self.write(n, id, OnDisk { stamp, len: 0, state: ReplicaState::Rbw, rotten: false });
         }
     }
 
@@ -123,7 +125,7 @@ impl World {
             left.pop();
         }
         for &n in &left {
-            self.write(n, id, OnDisk { stamp, len: 0, state: ReplicaState::Rbw });
+            self.write(n, id, OnDisk { stamp, len: 0, state: ReplicaState::Rbw, rotten: false });
         }
         if let Some(meta) = self.owned.get_mut(&id).filter(|_| !left.is_empty()) {
             meta.stamp = stamp;
@@ -137,12 +139,13 @@ impl World {
         let Some(id) = self.any_block(false) else { return };
         let stamp = self.owned[&id].stamp;
         for n in 0..NODES {
-            let writing = self.disks[n].replicas.get(&id).is_some_and(|r| r.stamp == stamp);
+            let replica = self.disks[n].replicas.get(&id);
+            let writing = replica.is_some_and(|r| r.stamp == stamp && r.state == ReplicaState::Rbw);
             if self.disks[n].up && writing && self.chance(10) {
                 self.crash(n);
             }
             if writing {
-                self.write(n, id, OnDisk { stamp, len: 100, state: ReplicaState::Finalized });
+                self.write(n, id, OnDisk { stamp, len: 100, state: ReplicaState::Finalized, rotten: false });
             }
         }
         self.close(id);
@@ -222,6 +225,7 @@ impl World {
         let epoch = Epoch(self.next_epoch);
         self.next_epoch += 1;
         assert_eq!(self.map.register(self.now, &request, epoch), Outcome::default());
+        self.scrub(n);
         let disk = &mut self.disks[n];
         disk.epoch = Some(epoch);
         (disk.seq, disk.in_flight) = (0, None);
@@ -254,9 +258,10 @@ impl World {
             return self.register(n);
         }
         self.judge(n, &outcome.orders);
-        if !self.chance(20) {
-            self.disks[n].orders.extend(outcome.orders);
-        }
+        let lost = self.chance(20);
+        // To look at a replica is asked for a few times only; losing them all is no case for this test.
+        let arrives = |order: &DnCommand| !lost || matches!(order, DnCommand::Verify { .. });
+        self.disks[n].orders.extend(outcome.orders.into_iter().filter(arrives));
     }
 
     /// What leaves the namenode must be right by what is on the disks: I6, I7 and the source of a copy.
@@ -282,7 +287,7 @@ impl World {
 
     fn is_good(&self, n: usize, id: BlockId) -> bool {
         let meta = &self.owned[&id];
-        let good = OnDisk { stamp: meta.stamp, len: meta.len, state: ReplicaState::Finalized };
+        let good = OnDisk { stamp: meta.stamp, len: meta.len, state: ReplicaState::Finalized, rotten: false };
         self.disks[n].replicas.get(&id) == Some(&good)
     }
 
@@ -323,14 +328,16 @@ impl World {
             Some(DnCommand::Copy { block, targets }) => {
                 let source = self.disks[n].replicas.get(&block.id).copied();
                 for target in targets.iter().map(|t| (t.storage.0.0 - 0x5000) as usize) {
-                    let fits = source.is_some_and(|r| r.stamp == block.stamp && r.state == ReplicaState::Finalized);
+                    let sound = |r: OnDisk| r.stamp == block.stamp && r.state == ReplicaState::Finalized && !r.rotten;
+                    let fits = source.is_some_and(sound);
                     if fits && !self.disks[target].replicas.contains_key(&block.id) && !self.chance(20) {
                         self.write(target, block.id, source.expect("it fits"));
                     }
                 }
             }
+            Some(DnCommand::Verify { .. }) => self.scrub(n),
             Some(DnCommand::Register) => self.register(n),
-            Some(DnCommand::Recover { .. }) | None => {}
+            Some(DnCommand::Recover { .. } | DnCommand::Verify { .. }) | None => {}
         }
     }
 
@@ -422,17 +429,33 @@ impl World {
         }
         let replica = self.disks[n].replicas[&id];
         let block = Block { id, stamp: replica.stamp, len: replica.len };
-        if self.mix.below(3) == 0 {
-            // The datanode checks what a reader says, some time later; here at once.
+        let read = numbers_of(&self.map.places_for_read(id, None).0).contains(&n);
+        if read && self.mix.below(2) == 0 {
+            self.disks[n].replicas.insert(id, OnDisk { rotten: true, ..replica });
             self.map.bad(self.now, &[(ReplicaOn::Storage(storage(n)), block)]);
+            return;
         }
-        self.disks[n].replicas.remove(&id);
-        self.disks[n].bad.insert(id, replica.stamp);
-        self.disks[n].news.push(Bad(block));
+        self.set_aside(n, id);
         // The namenode hears of it before anything else happens: it cannot keep what it believes to be there.
         let wild = std::mem::replace(&mut self.wild, false);
         (0..4).for_each(|_| self.send_events(n));
         self.wild = wild;
+    }
+
+    fn set_aside(&mut self, n: usize, id: BlockId) {
+        let disk = &mut self.disks[n];
+        if let Some(replica) = disk.replicas.remove(&id) {
+            disk.bad.insert(id, replica.stamp);
+            disk.news.push(Bad(Block { id, stamp: replica.stamp, len: replica.len }));
+        }
+    }
+
+    /// A datanode looks at its replicas.
+    fn scrub(&mut self, n: usize) {
+        let rotten = self.disks[n].replicas.iter().filter(|(_, r)| r.rotten).map(|(&id, _)| id);
+        for id in rotten.collect::<Vec<_>>() {
+            self.set_aside(n, id);
+        }
     }
 
     fn pass(&mut self, ms: u64) {

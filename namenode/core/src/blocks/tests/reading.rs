@@ -57,7 +57,10 @@ fn if_all_replicas_are_bad_they_are_listed_as_such_and_nothing_is_deleted() {
     for _ in 0..5 {
         fleet.round();
         for n in 0..3 {
-            assert_eq!(fleet.beat(n), []);
+            let mut orders = fleet.beat(n);
+            // Their datanodes are asked to look for themselves; nothing else happens.
+            orders.retain(|order| !matches!(order, DnCommand::Verify { .. }));
+            assert_eq!(orders, []);
         }
     }
     assert_eq!(fleet.map.missing_blocks(None, 10), [lost.id]);

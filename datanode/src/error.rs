@@ -205,7 +205,7 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     while let Some(cause) = next {
         let cause_text = cause.to_string();
         // Some errors print their cause themselves.
-        if !text.ends_with(&cause_text) {
+        if !text.contains(&cause_text) {
             text.push_str(": ");
             text.push_str(&cause_text);
         }

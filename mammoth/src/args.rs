@@ -59,6 +59,7 @@ pub struct Demo {
     /// How many datanodes.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub datanodes: u16,
+    /// Settings.
     #[command(flatten)]
     pub settings: SettingArgs,
 }
@@ -84,6 +85,7 @@ pub struct Up {
     /// Consecutive ports from this one; 0 takes any free ones. Without it: Hadoop's ports if free.
     #[arg(long, value_name = "PORT")]
     pub port_base: Option<u16>,
+    /// Settings.
     #[command(flatten)]
     pub settings: SettingArgs,
 }
@@ -110,6 +112,7 @@ pub struct Restart {
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Daemon {
+    /// Settings.
     #[command(flatten)]
     pub settings: SettingArgs,
     /// Write log lines to this file instead of standard error.

@@ -22,6 +22,7 @@ pub const BLOCK_SIZE: u64 = 100;
 
 /// What a client is at.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there are three of them")]
 pub enum Task {
     /// Nothing: the next step chooses.
     Idle,

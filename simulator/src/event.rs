@@ -177,7 +177,7 @@ impl Queue {
     }
 
     /// Takes the next event with its time.
-    pub fn next(&mut self) -> Option<(u64, Event)> {
+    pub fn take_next(&mut self) -> Option<(u64, Event)> {
         self.heap.pop().map(|Reverse(entry)| (entry.at_ms, entry.event))
     }
 }

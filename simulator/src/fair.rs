@@ -4,8 +4,8 @@
 use crate::datanode::Replica;
 use crate::event::Index;
 use crate::world::World;
-use mammoth_protocol::BlockId;
 use mammoth_protocol::internal::ReplicaState;
+use mammoth_protocol::{BlockId, StorageId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Between two faults that hit the same block: the first must have been noticed before the second.
@@ -18,6 +18,8 @@ pub struct Fair {
     deleting: BTreeSet<(Index, BlockId)>,
     /// Fewest replicas that were wanted when a deletion was ordered.
     wanted: BTreeMap<BlockId, u16>,
+    /// Blocks of which only one replica was wanted at some time: what hits that one loses the block.
+    single: BTreeSet<BlockId>,
 }
 
 impl Fair {
@@ -32,6 +34,11 @@ impl Fair {
     #[must_use]
     pub fn losses(&self, id: BlockId) -> u64 {
         self.taken.get(&id).map_or(0, |(count, _)| *count)
+    }
+
+    /// From now on a single replica may be all there is of the block.
+    pub fn single(&mut self, id: BlockId) {
+        self.single.insert(id);
     }
 
     /// A deletion of a replica is ordered while so many are wanted.
@@ -60,24 +67,34 @@ impl Fair {
 }
 
 impl World {
+    /// Whether no fault on the block is unnoticed, so that the namenode knows which replicas are good.
+    pub(crate) fn is_known(&self, id: BlockId) -> bool {
+        let recent = self.fair.taken.get(&id).is_some_and(|(_, last)| last + NOTICE_MS > self.now_ms);
+        let corrupt = |replica: &Replica| replica.corrupt;
+        !recent && !self.datanodes.iter().any(|node| node.replicas.get(&id).is_some_and(corrupt))
+    }
+
+    /// Whether every pipeline with this volume has others: of a block whose only volumes never come back the namenode can never
+    /// learn that nobody wrote it, so its file stays open until somebody deletes it.
+    pub(crate) fn may_do_without(&self, storage: StorageId) -> bool {
+        let files = (0..self.clients.len()).flat_map(|index| self.actual(index).into_values());
+        let mut pipelines = files.map(|file| file.pipeline).filter(|pipeline| pipeline.contains(&storage));
+        pipelines.all(|pipeline| pipeline.len() >= 3)
+    }
+
     /// Whether the file system must survive the loss of this replica: enough others are as good, none of them is about to go,
     /// and no other fault has hit the block lately.
     pub(crate) fn may_lose(&self, index: Index, id: BlockId) -> bool {
         let Some(replica) = self.datanodes[index].replicas.get(&id) else { return false };
-        if self.fair.taken.get(&id).is_some_and(|(_, last)| last + NOTICE_MS > self.now_ms) {
+        if self.fair.single.contains(&id) || !self.is_known(id) {
             return false;
         }
-        let mut others = 0;
-        for node in self.datanodes.iter().filter(|node| node.index != index) {
-            let Some(other) = node.replicas.get(&id) else { continue };
-            if other.corrupt {
-                return false;
-            }
-            let as_good = stands_in(replica, other);
-            others +=
-                u32::from(as_good && self.reachable(node.index) && !self.fair.deleting.contains(&(node.index, id)));
-        }
-        others >= 2
+        let as_good = |other: &Replica| stands_in(replica, other);
+        let others = self.datanodes.iter().filter(|node| {
+            let stays = !self.fair.deleting.contains(&(node.index, id));
+            node.index != index && stays && self.reachable(node.index) && node.replicas.get(&id).is_some_and(as_good)
+        });
+        others.count() >= 2
     }
 }
 

@@ -17,8 +17,8 @@ type Fault = fn(&mut World);
 
 /// Every kind, with its weight.
 const FAULTS: [(u64, Fault); 13] = [
-    (20, World::namenode_crashes),
-    (5, World::namenode_disk_fails),
+    (14, World::namenode_crashes),
+    (3, World::namenode_disk_fails),
     (25, World::datanode_crashes),
     (8, World::datanode_hangs),
     (18, World::client_crashes),
@@ -29,7 +29,7 @@ const FAULTS: [(u64, Fault); 13] = [
     (8, World::scrub_all),
     (4, World::wall_clock_jumps),
     (3, World::safe_mode_begins),
-    (4, World::namenode_restarts_at_once),
+    (5, World::namenode_restarts_at_once),
 ];
 
 impl World {
@@ -152,6 +152,10 @@ impl World {
         let volume = usize::try_from(self.rng.below(VOLUMES as u64)).unwrap_or_default();
         let node = &self.datanodes[index];
         if !self.may_miss(index) || node.volumes.iter().any(|volume| volume.failed) {
+            return None;
+        }
+        let storage = node.volumes[volume].storage;
+        if !self.namenode.knows(node.epoch) || !self.may_do_without(storage) {
             return None;
         }
         let here = node.replicas.iter().filter(|(_, replica)| replica.volume == volume);

@@ -56,7 +56,9 @@ impl World {
             return Some(reason);
         }
         if open > 0 {
-            return Some(format!("{open} files are open"));
+            let actual = (0..self.clients.len()).flat_map(|index| self.actual(index));
+            let files = actual.filter(|(_, file)| file.open).collect::<Vec<_>>();
+            return Some(format!("{open} files are open: {files:?}"));
         }
         self.namenode.owned_blocks().into_iter().find_map(|(id, stamp, len, wanted)| {
             let good = self

@@ -88,6 +88,7 @@ fn config() -> CoreConfig {
         stale_ms: 5_000,
         lease_soft_ms: 10_000,
         lease_hard_ms: 30_000,
+        safemode_threshold_ppm: 900_000,
         safemode_extension_ms: 2_000,
         redundancy_interval_ms: 1_000,
         pending_timeout_ms: 10_000,

@@ -4,7 +4,7 @@
 //! there; while a call is unanswered, the state before and the state after are both right.
 
 use crate::datanode::History;
-use mammoth_protocol::BlockId;
+use mammoth_protocol::{BlockId, StorageId};
 use std::collections::BTreeMap;
 
 /// What a client knows of a file's content.
@@ -103,11 +103,22 @@ impl View {
         }
     }
 
-    /// Paths of closed files.
+    /// Blocks that are known of a file.
     #[must_use]
-    pub fn closed_files(&self) -> Vec<String> {
-        let closed = |known: &Known| matches!(known, Known::File(Content::Closed(_), _));
-        self.known.iter().filter(|(_, known)| closed(known)).map(|(path, _)| path.clone()).collect()
+    pub fn blocks(&self, path: &str) -> Vec<BlockId> {
+        let Some(Known::File(Content::Closed(blocks) | Content::Open(blocks), _)) = self.known.get(path) else {
+            return Vec::new();
+        };
+        blocks.iter().map(|(id, _)| *id).collect()
+    }
+
+    /// Replicas that a file wants.
+    #[must_use]
+    pub fn replication(&self, path: &str) -> u16 {
+        match self.known.get(path) {
+            Some(Known::File(_, replication)) => *replication,
+            _ => 0,
+        }
     }
 
     /// Paths of files that are open, or were left open.
@@ -154,6 +165,8 @@ pub struct Actual {
     pub blocks: Vec<(BlockId, u64)>,
     /// Replicas that it wants.
     pub replication: u16,
+    /// Volumes that its last block is being written to.
+    pub pipeline: Vec<StorageId>,
 }
 
 fn difference(path: &str, known: &Known, actual: &Actual) -> Option<String> {

@@ -55,6 +55,8 @@ pub struct World {
     pub fair: Fair,
     /// The namenode's wall clock is so far ahead.
     pub wall_offset_ms: u64,
+    /// Its monotonic clock begins anew with every life.
+    pub monotonic_offset_ms: u64,
     /// The first thing that went wrong.
     pub violation: Option<String>,
     /// The namenode's state may have changed since its invariants were checked.
@@ -95,6 +97,7 @@ impl World {
             writers: 0,
             fair: Fair::default(),
             wall_offset_ms: 0,
+            monotonic_offset_ms: 0,
             violation: None,
             touched: false,
             tells: std::env::var_os("MAMMOTH_SIM_TRACE").is_some(),
@@ -114,7 +117,10 @@ impl World {
     /// Both clocks.
     #[must_use]
     pub fn now(&self) -> Now {
-        Now { monotonic_ms: self.now_ms, wall_ms: 1_700_000_000_000 + self.wall_offset_ms + self.now_ms }
+        Now {
+            monotonic_ms: self.monotonic_offset_ms + self.now_ms,
+            wall_ms: 1_700_000_000_000 + self.wall_offset_ms + self.now_ms,
+        }
     }
 
     /// Adds an event.
@@ -137,7 +143,7 @@ impl World {
 
     /// Lets the next event happen.
     pub fn step(&mut self) {
-        let Some((at_ms, event)) = self.queue.next() else {
+        let Some((at_ms, event)) = self.queue.take_next() else {
             return self.violation("nothing is left to happen".to_owned());
         };
         self.now_ms = self.now_ms.max(at_ms);

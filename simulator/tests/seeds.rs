@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Events with faults in each run.
-const EVENTS: u64 = 2_000;
+const EVENTS: u64 = 3_000;
 /// Seeds of an ordinary test run.
 const SEEDS: u64 = 200;
 
@@ -22,6 +22,10 @@ fn number(name: &str) -> Option<u64> {
 /// More seeds on request: a soak.
 fn seeds() -> u64 {
     number("MAMMOTH_SIM_SEEDS").unwrap_or(SEEDS)
+}
+
+fn events() -> u64 {
+    number("MAMMOTH_SIM_EVENTS").unwrap_or(EVENTS)
 }
 
 fn first_seed() -> u64 {
@@ -44,11 +48,11 @@ fn run_all(seeds: Range<u64>, bug: Option<Bug>, enough: usize) -> (Coverage, BTr
     let work = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= seeds.end || found.lock().unwrap().1.len() >= enough {
+            if seed >= seeds.end || found.lock().expect("no panic meanwhile").1.len() >= enough {
                 return;
             }
-            let verdict = std::panic::catch_unwind(|| run(seed, EVENTS, bug));
-            let mut found = found.lock().unwrap();
+            let verdict = std::panic::catch_unwind(|| run(seed, events(), bug));
+            let mut found = found.lock().expect("no panic meanwhile");
             match verdict {
                 Ok(verdict) => {
                     found.0.add(&verdict.coverage);
@@ -63,7 +67,7 @@ fn run_all(seeds: Range<u64>, bug: Option<Bug>, enough: usize) -> (Coverage, BTr
             scope.spawn(work);
         }
     });
-    found.into_inner().unwrap()
+    found.into_inner().expect("no panic meanwhile")
 }
 
 #[test]
@@ -184,6 +188,6 @@ fn one_seed() {
     let Some(seed) = number("MAMMOTH_SIM_SEED") else { return };
     let bug = std::env::var("MAMMOTH_SIM_BUG").ok();
     let bug = bug.and_then(|name| Bug::ALL.into_iter().find(|bug| format!("{bug:?}") == name));
-    let verdict = run(seed, EVENTS, bug);
+    let verdict = run(seed, events(), bug);
     assert_eq!(verdict.violation, None, "seed {seed}");
 }

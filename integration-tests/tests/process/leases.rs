@@ -5,6 +5,12 @@ use std::io::Read;
 use std::process::Stdio;
 use std::time::Duration;
 
+/// A put that dies after 3.5 blocks of 1 MiB.
+fn killed_put(cluster: &Cluster) {
+    let mut child = broken_put(cluster, rustix::process::Signal::KILL);
+    child.wait().expect("the client is gone");
+}
+
 /// Starts a put from a pipe, feeds it 3.5 blocks of 1 MiB, and kills or stops it.
 fn broken_put(cluster: &Cluster, signal: rustix::process::Signal) -> std::process::Child {
     let mut command = cluster.dfs_command(&["put", "-d", "-", "/left"]);
@@ -16,9 +22,6 @@ fn broken_put(cluster: &Cluster, signal: rustix::process::Signal) -> std::proces
         if count >= 4 { Ok(()) } else { Err(format!("{count} blocks")) }
     });
     rustix::process::kill_process(rustix::process::Pid::from_child(&child), signal).expect("the client runs");
-    if signal == rustix::process::Signal::KILL {
-        child.wait().expect("the client is gone");
-    }
     // Dropping the pipe of a killed client tells nobody anything.
     drop(pipe);
     child
@@ -27,7 +30,7 @@ fn broken_put(cluster: &Cluster, signal: rustix::process::Signal) -> std::proces
 #[test]
 fn another_client_overwrites_after_the_soft_limit() {
     let cluster = Cluster::start(Options::fast());
-    broken_put(&cluster, rustix::process::Signal::KILL);
+    killed_put(&cluster);
     let bytes = bytes_of(4, 100_000);
     cluster.dfs_with(&["put", "-f", "-", "/left"], &bytes).ok();
     assert_eq!(cluster.cat("/left"), bytes);
@@ -36,7 +39,7 @@ fn another_client_overwrites_after_the_soft_limit() {
 #[test]
 fn another_client_appends_after_the_soft_limit_and_finds_what_was_written() {
     let cluster = Cluster::start(Options::fast());
-    broken_put(&cluster, rustix::process::Signal::KILL);
+    killed_put(&cluster);
     poll("the file can be appended to", Duration::from_secs(30), || {
         let run = cluster.dfs_with(&["appendToFile", "-", "/left"], b"the end");
         if run.code == 0 { Ok(()) } else { Err(run.err) }
@@ -52,7 +55,7 @@ fn another_client_appends_after_the_soft_limit_and_finds_what_was_written() {
 #[test]
 fn the_namenode_closes_the_file_after_the_hard_limit() {
     let cluster = Cluster::start(Options::fast().set("dfs.namenode.lease-hard-limit-sec", "4"));
-    broken_put(&cluster, rustix::process::Signal::KILL);
+    killed_put(&cluster);
     poll("the file is closed", Duration::from_secs(30), || {
         let status = cluster.status()?;
         if status["health"]["open_files"] == 0 { Ok(()) } else { Err(status["health"].to_string()) }

@@ -29,13 +29,13 @@ impl World {
                 self.mkdir(index, name);
             }
             8..=39 => self.write_new(index),
-            40..=51 => self.append(index),
-            52..=58 => self.delete(index),
-            59..=68 => self.rename(index),
-            69..=75 => self.set_replication(index),
-            76..=79 => self.change_attributes(index),
-            80..=82 => self.create_again(index),
-            83..=87 => self.recover_lease(index),
+            40..=53 => self.append(index),
+            54..=59 => self.delete(index),
+            60..=67 => self.rename(index),
+            68..=74 => self.set_replication(index),
+            75..=77 => self.change_attributes(index),
+            78..=80 => self.create_again(index),
+            81..=90 => self.recover_lease(index),
             _ => self.read(index),
         }
     }
@@ -70,6 +70,14 @@ impl World {
         self.rng.pick(&files).cloned()
     }
 
+    fn some_replication(&mut self) -> u16 {
+        match self.rng.below(100) {
+            0..=14 => 1,
+            15..=39 => 2,
+            _ => 3,
+        }
+    }
+
     fn creation(&self, index: Index, name: &str, overwrite: bool, replication: u16) -> Command {
         Command::Create {
             path: path(name),
@@ -84,7 +92,7 @@ impl World {
 
     fn write_new(&mut self, index: Index) {
         let name = self.file_name(index);
-        let replication = if self.rng.chance(200) { 2 } else { 3 };
+        let replication = self.some_replication();
         if self.clients[index].view.known.contains_key(&name) {
             if self.clients[index].view.dirs().contains(&name) {
                 return self.client_idle(index);
@@ -116,9 +124,9 @@ impl World {
         }
     }
 
+    /// Goes on with a file that the client closed, or that somebody has to close first.
     fn append(&mut self, index: Index) {
-        let closed = self.clients[index].view.closed_files();
-        let Some(name) = self.rng.pick(&closed).cloned() else { return self.client_idle(index) };
+        let Some(name) = self.some_file(index) else { return self.client_idle(index) };
         let command = Command::Append { path: path(&name), client: self.clients[index].name(), new_block: false };
         let blocks_left = self.rng.below(2);
         self.clients[index].task = Task::Write(self.writing(name.clone(), blocks_left));
@@ -165,7 +173,15 @@ impl World {
 
     fn set_replication(&mut self, index: Index) {
         let Some(name) = self.some_file(index) else { return self.client_idle(index) };
-        let replication = if self.rng.chance(500) { 2 } else { 3 };
+        let mut replication = self.some_replication();
+        if replication == 1 {
+            let blocks = self.clients[index].view.blocks(&name);
+            if blocks.iter().all(|id| self.is_known(*id)) {
+                blocks.into_iter().for_each(|id| self.fair.single(id));
+            } else {
+                replication = 2;
+            }
+        }
         let command = Command::SetReplication { path: path(&name), replication };
         self.simple(index, command, Change::SetReplication(name, replication));
     }
@@ -188,10 +204,16 @@ impl World {
         self.call(index, command, Change::Inner);
     }
 
-    /// Takes the lease of a file that a client, perhaps another one, has open or left open.
+    /// Takes the lease of a file that a client left open, or that another one is writing.
     fn recover_lease(&mut self, index: Index) {
-        let whose = if self.rng.chance(500) { index } else { self.rng.below(self.clients.len() as u64) as usize };
-        let open = self.clients[whose].view.open_files();
+        let mut open = self.clients[index].view.open_files();
+        if self.rng.chance(300) {
+            let writers = self.clients.iter().filter_map(|client| match &client.task {
+                Task::Write(writing) => Some(writing.path.clone()),
+                _ => None,
+            });
+            open = writers.collect();
+        }
         let Some(name) = self.rng.pick(&open).cloned() else { return self.client_idle(index) };
         let command = Command::RecoverLease { path: path(&name), client: self.clients[index].name() };
         self.clients[index].task = Task::Free;

@@ -98,18 +98,38 @@ impl World {
 
     /// Somebody closed a file that this client left open: from now on it is known exactly.
     fn adopt_closed(&mut self, index: Index, name: &str, found: &FileBlocks) {
-        let mut blocks = Vec::new();
-        for located in &found.blocks {
-            let good = self.datanodes.iter().find_map(|node| {
-                let replica = node.replicas.get(&located.block.id)?;
-                replica.is_good(located.block.stamp, located.block.len).then(|| replica.history.clone())
-            });
-            let Some(history) = good else { return };
-            blocks.push((located.block.id, history));
-        }
+        let blocks = found.blocks.iter().map(|located| (located.block.id, located.block.len)).collect::<Vec<_>>();
+        let Some(blocks) = self.histories(&blocks) else { return };
         self.coverage.hit("abandoned file known again");
         if let Some(Known::File(content, _)) = self.clients[index].view.known.get_mut(name) {
             *content = Content::Closed(blocks);
         }
+    }
+
+    /// What is in a file that this client left open and has just opened again: at least what was acknowledged.
+    pub(super) fn recovered_content(&mut self, index: Index, name: &str) -> Option<Vec<(BlockId, History)>> {
+        let actual = self.actual(index).remove(name)?;
+        let blocks = self.histories(&actual.blocks)?;
+        if let Some(Known::File(Content::Open(acked), _)) = self.clients[index].view.known.get(name).cloned() {
+            for (id, history) in acked.iter().filter(|(_, history)| length(history) > 0) {
+                let there = blocks.iter().find(|(is, _)| is == id);
+                if there.is_none_or(|(_, whole)| !begins_with(whole, history)) {
+                    self.violation(format!("{name} lost bytes of {id}: acknowledged {history:?}, there {blocks:?}"));
+                }
+            }
+        }
+        self.coverage.hit("append to an abandoned file");
+        Some(blocks)
+    }
+
+    /// The bytes of blocks, from any good replica of the present stamp.
+    fn histories(&self, blocks: &[(BlockId, u64)]) -> Option<Vec<(BlockId, History)>> {
+        let history = |(id, len): &(BlockId, u64)| {
+            let stamp = self.namenode.stamp_of(*id)?;
+            let mut replicas = self.datanodes.iter().filter_map(|node| node.replicas.get(id));
+            let good = replicas.find(|replica| replica.is_good(stamp, *len))?;
+            Some((*id, good.history.clone()))
+        };
+        blocks.iter().map(history).collect()
     }
 }

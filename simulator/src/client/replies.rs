@@ -81,7 +81,10 @@ impl World {
             }
             (Phase::Opening, Reply::Appended { last, status }) => {
                 writing.file = Some(status.id);
-                self.reopened(index, &mut writing, last, change);
+                if !self.reopened(index, &mut writing, last, change) {
+                    writing.file = None;
+                    return self.give_up(index, writing);
+                }
                 if writing.phase == Phase::Streaming {
                     return self.stamp_for_append(index, writing);
                 }
@@ -91,6 +94,9 @@ impl World {
             }
             (Phase::Adding, Reply::Block(located)) => {
                 writing.sure = writing.done.len();
+                if self.clients[index].view.replication(&writing.path) == 1 {
+                    self.fair.single(located.block.id);
+                }
                 self.begin_block(&mut writing, &located);
             }
             (Phase::Abandoning, Reply::Unit) => writing.phase = Phase::NextBlock,
@@ -126,18 +132,23 @@ impl World {
         self.client_goes_on(index, 200);
     }
 
-    /// The file is open again; a partial last block goes on under its new stamp.
-    fn reopened(&mut self, index: Index, writing: &mut Writing, last: Option<LocatedBlock>, change: &Change) {
-        let view = &self.clients[index].view;
-        if let Some(Known::File(Content::Closed(blocks), _)) = view.known.get(&writing.path) {
-            writing.done.clone_from(blocks);
+    /// The file is open again; a partial last block goes on under its new stamp. `false`: the client does not know what is in
+    /// the file, and nobody who knows can be asked.
+    fn reopened(&mut self, index: Index, writing: &mut Writing, last: Option<LocatedBlock>, change: &Change) -> bool {
+        match self.clients[index].view.known.get(&writing.path) {
+            Some(Known::File(Content::Closed(blocks), _)) => writing.done.clone_from(blocks),
+            _ => match self.recovered_content(index, &writing.path) {
+                Some(blocks) => writing.done = blocks,
+                None => return false,
+            },
         }
         self.clients[index].view.apply(change);
         writing.phase = Phase::NextBlock;
         writing.sure = writing.done.len();
-        let Some(located) = last else { return };
+        let Some(located) = last else { return true };
         let Some((id, history)) = writing.done.pop() else {
-            return self.violation(format!("append gave a last block to an empty file {}", writing.path));
+            self.violation(format!("append gave a last block to an empty file {}", writing.path));
+            return true;
         };
         if id != located.block.id || crate::oracle::length(&history) != located.block.len {
             self.violation(format!("append gave {located:?}, the last block is {id} with {history:?}"));
@@ -151,6 +162,7 @@ impl World {
             current.acked = history;
             current.sure = true;
         }
+        true
     }
 
     /// After append: the datanodes reopen their finalized replicas under a new stamp, as in a pipeline recovery.

@@ -8,7 +8,7 @@ use crate::world::World;
 use mammoth_namenode_core::api::{Answer, FileStatus, Query, SafeMode};
 use mammoth_namenode_core::check::{check, owned_blocks};
 use mammoth_protocol::internal::DnCommand;
-use mammoth_protocol::{Block, BlockId, GenStamp, Now};
+use mammoth_protocol::{Block, BlockId, Epoch, GenStamp, Now};
 use std::collections::BTreeMap;
 
 impl World {
@@ -115,11 +115,13 @@ impl World {
 impl From<FileStatus> for Actual {
     fn from(status: FileStatus) -> Self {
         let blocks = status.blocks.unwrap_or_default();
+        let building = blocks.last.filter(|_| !blocks.last_complete);
         Self {
             is_dir: status.is_dir,
             open: blocks.open,
             blocks: blocks.blocks.iter().map(|located| (located.block.id, located.block.len)).collect(),
             replication: status.replication,
+            pipeline: building.into_iter().flat_map(|last| last.places).map(|place| place.storage).collect(),
         }
     }
 }
@@ -132,12 +134,26 @@ impl Namenode {
         owned.map(|(_, stamp, len, wanted)| (stamp, len, wanted))
     }
 
+    /// The stamp of a block that a file owns.
+    #[must_use]
+    pub fn stamp_of(&self, id: BlockId) -> Option<GenStamp> {
+        let live = self.live.as_ref()?;
+        owned_blocks(&live.state).into_iter().find(|(owned, _)| *owned == id).map(|(_, meta)| meta.stamp)
+    }
+
     /// All complete blocks of files with stamp, length and wanted replicas.
     #[must_use]
     pub fn owned_blocks(&self) -> Vec<(BlockId, GenStamp, u64, u16)> {
         let Some(live) = &self.live else { return Vec::new() };
         let owned = owned_blocks(&live.state).into_iter().filter(|(_, meta)| meta.complete);
         owned.map(|(id, meta)| (id, meta.stamp, meta.len, meta.wanted)).collect()
+    }
+
+    /// Whether the datanode with this registration is registered with the namenode that runs.
+    #[must_use]
+    pub fn knows(&self, epoch: Option<Epoch>) -> bool {
+        let term = self.live.as_ref().map(|live| live.term.0);
+        term.is_some() && epoch.map(|epoch| epoch.0 >> 32) == term
     }
 
     /// Open files, and what else shows that it is not at rest; `None` would mean that it is.

@@ -27,9 +27,9 @@ fn policy() -> CheckpointPolicy {
 impl World {
     /// Writes the open group, if none is on its way, and plans the end of its sync.
     pub(super) fn start_sync(&mut self) {
-        let most = if self.rng.chance(60) { 600 } else { 8 };
-        let delay = 1 + self.rng.below(most);
-        let end = self.rng.below(delay);
+        let dies = self.namenode.fate == Some(Fate::Unsynced);
+        let most = if dies || self.rng.chance(60) { 1_500 } else { 8 };
+        let delay = 2 + self.rng.below(most);
         let life = self.namenode.lives;
         let Some(live) = &mut self.namenode.live else { return };
         if live.syncing.is_some() {
@@ -39,8 +39,8 @@ impl World {
             live.log.append(&group).expect("a memory disk takes what it is given");
             live.syncing = Some(group.last);
             self.later(delay, Event::Synced { life });
-            if self.namenode.fate == Some(Fate::Unsynced) {
-                self.later(end, Event::NamenodeDies { life });
+            if dies {
+                self.later(delay - 1, Event::NamenodeDies { life });
             }
         }
     }
@@ -69,7 +69,7 @@ impl World {
         if life != self.namenode.lives || !self.namenode.is_up() {
             return;
         }
-        let now_ms = self.now_ms;
+        let now_ms = self.now().monotonic_ms;
         let bug = self.bug;
         let Some(live) = &mut self.namenode.live else { return };
         let decided = live.group.decided_seq();
@@ -161,6 +161,7 @@ impl World {
         if self.namenode.is_up() {
             return;
         }
+        self.monotonic_offset_ms = self.rng.below(1 << 30);
         let now = self.now();
         if self.bug == Some(Bug::LostEditAtReplay) {
             lose_last_record(&mut self.namenode.disk);

@@ -109,11 +109,6 @@ impl Cluster {
         run(&mut command, b"", Duration::from_secs(60))
     }
 
-    /// The cluster's folder.
-    pub(crate) fn path(&self) -> &Path {
-        self.dir.path()
-    }
-
     /// `cluster.json`.
     pub(crate) fn running(&self) -> Value {
         let text = std::fs::read(self.dir.path().join("cluster.json")).expect("cluster.json is there");

@@ -13,8 +13,8 @@ use super::types::TargetRequest;
 use mammoth_protocol::internal::{DnCommand, ReplicaState};
 use mammoth_protocol::{Block, BlockId};
 
-/// Times that a datanode is told to drop a replica from its `bad/` folder before it is taken as done: it need not confirm.
-const DROP_TIMES: u32 = 3;
+/// Times that a datanode is asked to look at a replica: it says nothing of one that it finds to be good.
+const CHECK_TIMES: u32 = 3;
 
 /// Whether a replica of a complete block is of an older stamp, or was still being written when its datanode stopped: it can
 /// never become good.
@@ -170,10 +170,6 @@ impl BlockMap {
         let again_ms = self.now.monotonic_ms + self.resend_ms();
         let mut blocks = self.cluster.volume_mut(volume).drops.due(self.now.monotonic_ms, max);
         blocks.retain(|block| {
-            if self.cluster.volume(volume).drops.times(block.id) >= DROP_TIMES {
-                self.dropped(volume, block.id);
-                return false;
-            }
             let Some(slot) = self.table.find(block.id) else { return true };
             let allowed = self.table.get(slot).complete && self.vouched(slot, None);
             if !allowed {
@@ -202,7 +198,7 @@ impl BlockMap {
             let place = self.cluster.volume_mut(volume);
             let mut blocks = place.checks.due(now_ms, limit);
             blocks.retain(|block| {
-                let asked_enough = place.checks.times(block.id) >= DROP_TIMES;
+                let asked_enough = place.checks.times(block.id) >= CHECK_TIMES;
                 if asked_enough {
                     place.checks.remove(block.id);
                 } else {

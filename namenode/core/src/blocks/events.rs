@@ -56,6 +56,9 @@ impl BlockMap {
         let Some(volume) = known else {
             return Outcome { register: true, ..Outcome::default() };
         };
+        if !self.cluster.volume(volume).serving() {
+            return Outcome::default(); // It failed; if it recovers, it is asked anew.
+        }
         let ask_at_ms = self.now.monotonic_ms + self.resend_ms();
         let (table, place) = (&self.table, &mut self.cluster.volumes[volume.0 as usize]);
         let (blocks, deletes) = (&place.blocks, &place.deletes);
@@ -167,31 +170,26 @@ impl BlockMap {
         self.settle(slot);
     }
 
-    /// A datanode says that a replica is gone.
+    /// A datanode says that a replica is gone: every order to delete or to drop is confirmed this way, each time it is carried
+    /// out, even if nothing was there.
+    ///
+    /// So it may be about a replica in `bad/` while a new copy of the same name is in place. An order to drop that is under way
+    /// explains it; if nothing does, a good replica is not given up before a full report has told which one it was.
     fn deleted(&mut self, volume: VolumeIx, block: Block) {
         let place = self.cluster.volume_mut(volume);
-        let dropping = place.drops.times(block.id) > 0 && place.drops.stamp(block.id) == Some(block.stamp);
-        // Two replicas of one name, one in `bad/` whose end was ordered and one in place: only a list tells which went.
+        if place.drops.times(block.id) > 0 && place.drops.stamp(block.id) == Some(block.stamp) {
+            return self.dropped(volume, block.id);
+        }
         let Some(slot) = self.table.find(block.id) else {
-            if dropping {
-                place.drops.remove(block.id);
-                if place.deletes.stamp(block.id).is_some() {
-                    self.doubt(volume);
-                }
-            } else if place.deletes.stamp(block.id).is_some_and(|s| s <= block.stamp) {
+            if place.deletes.stamp(block.id).is_some_and(|s| s <= block.stamp) {
                 place.deletes.remove(block.id);
             }
             return;
         };
-        match self.replica(slot, volume) {
-            Some(_) if dropping => {
-                self.dropped(volume, block.id);
-                self.doubt(volume);
-            }
-            Some(replica) if replica.stamp <= block.stamp => self.vanished(volume, block.id),
-            Some(_) => {}
-            None if dropping => self.dropped(volume, block.id),
-            None => {}
+        if self.table.get(slot).good.contains(volume) {
+            self.cluster.volume_mut(volume).reports.doubt();
+        } else if self.replica(slot, volume).is_some_and(|r| r.stamp <= block.stamp) {
+            self.vanished(volume, block.id);
         }
     }
 

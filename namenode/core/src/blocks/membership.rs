@@ -201,7 +201,7 @@ impl BlockMap {
         place.deletes.clear();
         place.drops.clear();
         place.checks.clear();
-        place.reports.doubt();
+        place.reports.suspend();
         for id in std::mem::take(&mut place.aside) {
             self.dropped(volume, id);
         }

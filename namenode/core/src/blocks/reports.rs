@@ -80,11 +80,20 @@ impl Reports {
         *self = Self { ask_at_ms, wall_ms: self.wall_ms, ..Self::default() };
     }
 
-    /// The map no longer knows what is here: only a list cut from now on can tell. It is ordered at the next heartbeat.
+    /// The map no longer knows what is here: only a list cut after all events so far can tell. It is ordered at the next
+    /// heartbeat, unless one is expected anyway.
     pub(super) fn doubt(&mut self) {
+        if self.complete() {
+            self.ask_at_ms = 0;
+        }
         self.cut = None;
-        self.arriving = None;
         self.lost_to = self.seen;
+    }
+
+    /// The volume no longer serves: what it says is not taken until it does again.
+    pub(super) fn suspend(&mut self) {
+        self.doubt();
+        self.arriving = None;
         self.ask_at_ms = 0;
     }
 

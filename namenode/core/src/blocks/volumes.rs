@@ -6,6 +6,7 @@ use super::cluster::VolumeIx;
 #[derive(Clone, Debug)]
 pub(super) enum Volumes {
     Few { len: u8, at: [VolumeIx; Volumes::INLINE] },
+    #[expect(clippy::box_collection, reason = "a thin pointer keeps the entry of every block small")]
     Many(Box<Vec<VolumeIx>>),
 }
 

@@ -317,12 +317,12 @@ impl World {
                 }
             }
             Some(DnCommand::DropBad { blocks, .. }) => {
-                let confirm = self.mix.below(2) == 0;
                 let disk = &mut self.disks[n];
                 for block in blocks {
-                    if disk.bad.remove(&block.id).is_some() && confirm {
-                        disk.news.push(Deleted(block));
+                    if disk.bad.get(&block.id) == Some(&block.stamp) {
+                        disk.bad.remove(&block.id);
                     }
+                    disk.news.push(Deleted(block));
                 }
             }
             Some(DnCommand::Copy { block, targets }) => {

@@ -1,7 +1,7 @@
 //! Registrations, heartbeats, incremental and full reports.
 
 use super::*;
-use mammoth_protocol::internal::ReplicaEvent::{Deleted, Received, Receiving};
+use mammoth_protocol::internal::ReplicaEvent::{Bad, Deleted, Received, Receiving};
 
 #[test]
 fn an_unknown_datanode_or_an_old_epoch_is_sent_to_register() {
@@ -26,7 +26,7 @@ fn a_repeated_incremental_report_is_ignored_and_a_gap_asks_for_a_full_one() {
     let mut fleet = Fleet::flat(1);
     fleet.map.insert(block(1).id, meta(block(1), 1, true));
     fleet.received(0, block(1));
-    fleet.events(0, &[Deleted(block(1))]);
+    fleet.events(0, &[Bad(block(1))]);
     assert_eq!(fleet.events_at(0, 1, &[Received(block(1))]), Outcome::default());
     assert_eq!(fleet.map.confirmed(block(1).id), 0, "an old message changes nothing");
     let outcome = fleet.events_at(0, 4, &[Received(block(1))]);
@@ -69,8 +69,8 @@ fn a_list_does_not_undo_later_events() {
     }
     fleet.received(0, block(1));
     fleet.received(0, block(2));
-    // Cut after event 2; while it travels 1 is deleted and 3 arrives.
-    fleet.events(0, &[Deleted(block(1))]);
+    // Cut after event 2; while it travels 1 turns out to be bad and 3 arrives.
+    fleet.events(0, &[Bad(block(1))]);
     fleet.slice(0, 2, 0, false, &[finalized(block(1))]);
     fleet.received(0, block(3));
     fleet.slice(0, 2, 1, true, &[finalized(block(2))]);

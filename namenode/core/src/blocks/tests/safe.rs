@@ -61,7 +61,7 @@ fn falling_below_the_threshold_starts_the_extension_anew() {
     let mut fleet = starting(&config, 10);
     fleet.full(0, &listed(1..=9));
     fleet.pass(20_000);
-    fleet.events(0, &[ReplicaEvent::Deleted(block(1))]);
+    fleet.events(0, &[ReplicaEvent::Bad(block(1))]);
     fleet.pass(20_000);
     fleet.tick();
     fleet.received(0, block(1));

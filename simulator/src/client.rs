@@ -116,8 +116,8 @@ pub struct Pending {
     pub request: Request,
     /// Success means this.
     pub change: Change,
-    /// It was sent more than once.
-    pub repeated: bool,
+    /// How often it was sent.
+    pub sent: u32,
 }
 
 /// A fake client.
@@ -220,11 +220,11 @@ impl World {
         if self.clients[index].plan != plan {
             return;
         }
-        if let Some(pending) = &mut self.clients[index].pending {
-            self.coverage.hit("call repeated");
-            pending.repeated = true;
-            let request = pending.request.clone();
-            return self.send_call(index, request);
+        if let Some(pending) = &self.clients[index].pending {
+            if pending.sent > 0 {
+                self.coverage.hit("call repeated");
+            }
+            return self.send_call(index);
         }
         match self.clients[index].task.clone() {
             Task::Idle if self.healing && self.clients[index].doubt.is_none() => {}
@@ -236,27 +236,35 @@ impl World {
 
     /// Sends a call for the first time.
     pub(crate) fn call(&mut self, index: Index, command: Command, change: Change) {
-        let call = self.clients[index].next_call();
-        let request = Request::Command { client: index, call, command };
-        self.clients[index].pending = Some(Pending { call, request: request.clone(), change, repeated: false });
-        self.clients[index].plan += 1;
-        self.send_call(index, request);
+        self.prepare(index, change, |client, call| Request::Command { client, call, command });
+        self.send_call(index);
+    }
+
+    /// As [`Self::call`], after a pause.
+    pub(crate) fn call_later(&mut self, index: Index, command: Command, change: Change) {
+        self.prepare(index, change, |client, call| Request::Command { client, call, command });
+        self.client_goes_on(index, 1_000);
     }
 
     /// Sends a question for the first time.
     pub(crate) fn ask(&mut self, index: Index, query: Query) {
-        let call = self.clients[index].next_call();
-        let request = Request::Query { client: index, call, query };
-        let pending = Pending { call, request: request.clone(), change: Change::Inner, repeated: false };
-        self.clients[index].pending = Some(pending);
-        self.clients[index].plan += 1;
-        self.send_call(index, request);
+        self.prepare(index, Change::Inner, |client, call| Request::Query { client, call, query });
+        self.send_call(index);
     }
 
-    fn send_call(&mut self, index: Index, request: Request) {
+    fn prepare(&mut self, index: Index, change: Change, request: impl FnOnce(Index, CallId) -> Request) {
+        let call = self.clients[index].next_call();
+        self.clients[index].pending = Some(Pending { call, request: request(index, call), change, sent: 0 });
+        self.clients[index].plan += 1;
+    }
+
+    fn send_call(&mut self, index: Index) {
         let plan = self.clients[index].plan;
+        let name = self.clients[index].name();
+        let Some(pending) = &mut self.clients[index].pending else { return };
+        pending.sent += 1;
+        let request = pending.request.clone();
         if matches!(self.clients[index].task, Task::Write(_)) {
-            let name = self.clients[index].name();
             self.send_to_namenode(Request::Renew { name });
         }
         self.later(RETRY_MS, Event::ClientStep { client: index, plan });

@@ -3,9 +3,10 @@
 
 use crate::datanode::Replica;
 use crate::event::Index;
+use crate::oracle::Actual;
 use crate::world::World;
+use mammoth_protocol::BlockId;
 use mammoth_protocol::internal::ReplicaState;
-use mammoth_protocol::{BlockId, StorageId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Between two faults that hit the same block: the first must have been noticed before the second.
@@ -74,12 +75,11 @@ impl World {
         !recent && !self.datanodes.iter().any(|node| node.replicas.get(&id).is_some_and(corrupt))
     }
 
-    /// Whether every pipeline with this volume has others: of a block whose only volumes never come back the namenode can never
-    /// learn that nobody wrote it, so its file stays open until somebody deletes it.
-    pub(crate) fn may_do_without(&self, storage: StorageId) -> bool {
-        let files = (0..self.clients.len()).flat_map(|index| self.actual(index).into_values());
-        let mut pipelines = files.map(|file| file.pipeline).filter(|pipeline| pipeline.contains(&storage));
-        pipelines.all(|pipeline| pipeline.len() >= 3)
+    /// Whether a file may stay open for ever: its last block is empty, and no volume that was to hold it will come back. The
+    /// namenode waits for one to say that nobody wrote it, as it could not know otherwise; somebody has to delete the file.
+    pub(crate) fn may_stay_open(&self, file: &Actual) -> bool {
+        let nowhere = |id: &BlockId| !self.datanodes.iter().any(|node| node.replicas.contains_key(id));
+        file.pipeline.is_empty() && file.blocks.last().is_some_and(|(id, len)| *len == 0 && nowhere(id))
     }
 
     /// Whether the file system must survive the loss of this replica: enough others are as good, none of them is about to go,

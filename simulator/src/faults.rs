@@ -154,10 +154,6 @@ impl World {
         if !self.may_miss(index) || node.volumes.iter().any(|volume| volume.failed) {
             return None;
         }
-        let storage = node.volumes[volume].storage;
-        if !self.namenode.knows(node.epoch) || !self.may_do_without(storage) {
-            return None;
-        }
         let here = node.replicas.iter().filter(|(_, replica)| replica.volume == volume);
         let ids: Vec<BlockId> = here.map(|(id, _)| *id).collect();
         ids.iter().all(|id| self.may_lose(index, *id)).then_some((index, volume, ids))

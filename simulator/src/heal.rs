@@ -57,8 +57,10 @@ impl World {
         }
         if open > 0 {
             let actual = (0..self.clients.len()).flat_map(|index| self.actual(index));
-            let files = actual.filter(|(_, file)| file.open).collect::<Vec<_>>();
-            return Some(format!("{open} files are open: {files:?}"));
+            let files = actual.filter(|(_, file)| file.open && !self.may_stay_open(file)).collect::<Vec<_>>();
+            if !files.is_empty() {
+                return Some(format!("{open} files are open: {files:?}"));
+            }
         }
         self.namenode.owned_blocks().into_iter().find_map(|(id, stamp, len, wanted)| {
             let good = self

@@ -18,7 +18,7 @@ impl World {
 
     /// The answer to a change.
     pub(crate) fn client_reply(&mut self, index: Index, call: CallId, result: Result<Reply, FsError>) {
-        let Some(Pending { change, request, repeated, .. }) = self.answered(index, call) else { return };
+        let Some(Pending { change, request, sent, .. }) = self.answered(index, call) else { return };
         let result = match result {
             Ok(Reply::Refused(error)) | Err(error) => Err(error),
             Ok(reply) => Ok(reply),
@@ -26,7 +26,7 @@ impl World {
         if let Err(error) = &result {
             self.clients[index].refused.insert(call);
             self.coverage.hit(&format!("refused: {:?}", error.code));
-            if repeated && change.shows() && !request.is_remembered() {
+            if sent > 1 && change.shows() && !request.is_remembered() {
                 // The first copy may have been carried out, and only the second one met safe mode.
                 self.clients[index].doubt = Some(change.clone());
             }
@@ -212,7 +212,7 @@ impl World {
     fn repeat(&mut self, index: Index, writing: Writing, request: &Request) {
         self.clients[index].task = Task::Write(writing);
         if let Request::Command { command, .. } = request {
-            self.call(index, command.clone(), Change::Inner);
+            self.call_later(index, command.clone(), Change::Inner);
         }
     }
 

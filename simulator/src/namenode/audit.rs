@@ -8,7 +8,7 @@ use crate::world::World;
 use mammoth_namenode_core::api::{Answer, FileStatus, Query, SafeMode};
 use mammoth_namenode_core::check::{check, owned_blocks};
 use mammoth_protocol::internal::DnCommand;
-use mammoth_protocol::{Block, BlockId, Epoch, GenStamp, Now};
+use mammoth_protocol::{Block, BlockId, GenStamp, Now};
 use std::collections::BTreeMap;
 
 impl World {
@@ -147,13 +147,6 @@ impl Namenode {
         let Some(live) = &self.live else { return Vec::new() };
         let owned = owned_blocks(&live.state).into_iter().filter(|(_, meta)| meta.complete);
         owned.map(|(id, meta)| (id, meta.stamp, meta.len, meta.wanted)).collect()
-    }
-
-    /// Whether the datanode with this registration is registered with the namenode that runs.
-    #[must_use]
-    pub fn knows(&self, epoch: Option<Epoch>) -> bool {
-        let term = self.live.as_ref().map(|live| live.term.0);
-        term.is_some() && epoch.map(|epoch| epoch.0 >> 32) == term
     }
 
     /// Open files, and what else shows that it is not at rest; `None` would mean that it is.

@@ -5,7 +5,10 @@ use super::cluster::VolumeIx;
 /// Volumes in no particular order, each once.
 #[derive(Clone, Debug)]
 pub(super) enum Volumes {
-    Few { len: u8, at: [VolumeIx; Volumes::INLINE] },
+    Few {
+        len: u8,
+        at: [VolumeIx; Volumes::INLINE],
+    },
     #[expect(clippy::box_collection, reason = "a thin pointer keeps the entry of every block small")]
     Many(Box<Vec<VolumeIx>>),
 }

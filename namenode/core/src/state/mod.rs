@@ -3,6 +3,7 @@
 mod journaled;
 
 #[cfg(test)]
+#[path = "tests/memory.rs"]
 mod memory;
 #[cfg(test)]
 mod tests;

@@ -192,7 +192,7 @@ fn when_the_reader_gives_up_another_reads_on() {
             given_up.send(()).unwrap();
         });
         // The second call is still in its time when the first, which reads for both, is out of it.
-        thread::sleep(time / 2);
+        thread::sleep(time / 2); // no poll: that time must pass
         assert_eq!(ask(&client, "echo", "2").unwrap(), "second");
     });
     assert_eq!(ask(&client, "echo", "3").unwrap(), "third");

@@ -19,7 +19,7 @@ pub struct Fair {
     deleting: BTreeSet<(Index, BlockId)>,
     /// Fewest replicas that were wanted when a deletion was ordered.
     wanted: BTreeMap<BlockId, u16>,
-    /// Blocks of which only one replica was wanted at some time: what hits that one loses the block.
+    /// Blocks of which all may hang on one replica: only one is wanted, or a file may be recovered from the only one at hand.
     single: BTreeSet<BlockId>,
 }
 

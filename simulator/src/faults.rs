@@ -113,7 +113,9 @@ impl World {
     fn bit_flips(&mut self) {
         let index = self.some_datanode();
         let ids: Vec<BlockId> = self.datanodes[index].replicas.keys().copied().collect();
-        let fair: Vec<BlockId> = ids.into_iter().filter(|id| self.may_lose(index, *id)).collect();
+        // Who recovers a file that was left open does not read all of it: it may take the bad replica for good.
+        let closed = |id: &BlockId| self.namenode.owner_of(*id).is_some();
+        let fair: Vec<BlockId> = ids.into_iter().filter(|id| closed(id) && self.may_lose(index, *id)).collect();
         let Some(id) = self.rng.pick(&fair).copied() else { return };
         self.coverage.hit("bit flipped");
         self.fair.took(id, self.now_ms);

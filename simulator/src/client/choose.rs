@@ -127,6 +127,12 @@ impl World {
     /// Goes on with a file that the client closed, or that somebody has to close first.
     fn append(&mut self, index: Index) {
         let Some(name) = self.some_file(index) else { return self.client_idle(index) };
+        if let Some(last) = self.clients[index].view.blocks(&name).last() {
+            if !self.is_known(*last) {
+                return self.client_idle(index);
+            }
+            self.fair.single(*last);
+        }
         let command = Command::Append { path: path(&name), client: self.clients[index].name(), new_block: false };
         let blocks_left = self.rng.below(2);
         self.clients[index].task = Task::Write(self.writing(name.clone(), blocks_left));

@@ -153,6 +153,7 @@ fn orders_name_what_may_go(map: &BlockMap) -> Result<(), String> {
         let volume = map.cluster.volume(v);
         volume.deletes.check()?;
         volume.drops.check()?;
+        volume.checks.check()?;
         for id in volume.deletes.ids() {
             let fits = match map.table.find(id) {
                 Some(slot) => map.odd(slot).replica(v).is_some_and(|r| r.doomed),

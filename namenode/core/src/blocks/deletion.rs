@@ -13,9 +13,6 @@ use super::types::TargetRequest;
 use mammoth_protocol::internal::{DnCommand, ReplicaState};
 use mammoth_protocol::{Block, BlockId};
 
-/// Times that a datanode is asked to look at a replica: it says nothing of one that it finds to be good.
-const CHECK_TIMES: u32 = 3;
-
 /// Whether a replica of a complete block is of an older stamp, or was still being written when its datanode stopped: it can
 /// never become good.
 pub(super) fn is_remnant(entry: &Entry, replica: &Replica) -> bool {
@@ -185,32 +182,6 @@ impl BlockMap {
             self.cluster.volume_mut(volume).drops.handed_over(block.id, again_ms);
         }
         blocks
-    }
-
-    /// The replicas that a datanode is to look at now. One that it finds to be good, or that is gone, it says nothing of; so
-    /// each is asked for a few times only.
-    pub(super) fn checks(&mut self, node: NodeIx) -> Vec<DnCommand> {
-        let again_ms = self.now.monotonic_ms + self.resend_ms();
-        let mut commands = Vec::new();
-        for volume in self.cluster.node(node).volumes.clone() {
-            let limit = self.config.invalidate_limit;
-            let now_ms = self.now.monotonic_ms;
-            let place = self.cluster.volume_mut(volume);
-            let mut blocks = place.checks.due(now_ms, limit);
-            blocks.retain(|block| {
-                let asked_enough = place.checks.times(block.id) >= CHECK_TIMES;
-                if asked_enough {
-                    place.checks.remove(block.id);
-                } else {
-                    place.checks.handed_over(block.id, again_ms);
-                }
-                !asked_enough
-            });
-            if !blocks.is_empty() {
-                commands.push(DnCommand::Verify { storage: place.id, blocks });
-            }
-        }
-        commands
     }
 
     /// A replica is no longer in a volume's `bad/` folder, or no longer worth remembering there.

@@ -4,7 +4,7 @@ use super::BlockMap;
 use super::cluster::VolumeIx;
 use super::odd::{Replica, SetAside};
 use super::table::Slot;
-use crate::api::{Outcome, ReplicaOn};
+use crate::api::Outcome;
 use mammoth_protocol::internal::{FullReportSlice, IncrementalReport, ReplicaEvent, ReplicaState};
 use mammoth_protocol::{Block, BlockId, DatanodeId, Epoch, Now, StorageId};
 
@@ -82,27 +82,6 @@ impl BlockMap {
         Outcome::default()
     }
 
-    /// Somebody other than their own datanode found bad bytes in these replicas. Blocks under construction are left alone, as
-    /// their readers may see a chunk half written.
-    pub fn bad(&mut self, now: Now, replicas: &[(ReplicaOn, Block)]) {
-        self.advance(now);
-        for &(on, block) in replicas {
-            let Some(slot) = self.table.find(block.id).filter(|&slot| self.table.get(slot).complete) else { continue };
-            let there = |v: VolumeIx| match on {
-                ReplicaOn::Storage(id) => self.cluster.volume(v).id == id,
-                ReplicaOn::Datanode(id) => self.cluster.node_of(v).is_some_and(|n| self.cluster.node(n).id == id),
-            };
-            let found = self.replicas(slot).into_iter().find(|r| there(r.volume) && r.stamp == block.stamp);
-            if let Some(replica) = found {
-                self.take(slot, replica.volume);
-                self.put(slot, Replica { corrupt: true, ..replica });
-                self.settle(slot);
-                // Only its own datanode can move it out of the way of a good copy.
-                self.cluster.volume_mut(replica.volume).checks.add(block.id, block.stamp);
-            }
-        }
-    }
-
     /// The datanode of a message, if it is live and the message is of its present registration.
     pub(super) fn reporter(&self, id: DatanodeId, epoch: Epoch) -> Option<NodeIx> {
         let ix = self.cluster.find_node(id)?;
@@ -122,7 +101,6 @@ impl BlockMap {
         | ReplicaEvent::Deleted(block)
         | ReplicaEvent::Bad(block)) = event;
         let kept = self.cluster.volume_mut(volume).reports.touch(block);
-        self.cluster.volume_mut(volume).checks.remove(block.id);
         match event {
             ReplicaEvent::Receiving(block) => self.note(volume, block, ReplicaState::Rbw, Source::Event),
             ReplicaEvent::Received(block) => self.note(volume, block, ReplicaState::Finalized, Source::Event),

@@ -69,7 +69,7 @@ impl BlockMap {
             orders.extend(self.recovery_orders(node));
             orders.extend(self.copy_orders(node));
             orders.extend(self.deletions(node));
-            orders.extend(self.checks(node));
+            orders.extend(self.verify_orders(node));
         }
         orders
     }

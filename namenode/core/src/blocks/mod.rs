@@ -20,6 +20,7 @@
 //! | `judge`, `replicas` | what a replica is worth; the tally after every change |
 //! | `repair`, `placement`, `pending` | copies |
 //! | `trim`, `deletion`, `orders` | deletions; I6 is decided in `deletion` |
+//! | `verify` | complaints of readers |
 //! | `recovery` | who leads the recovery of a last block |
 //! | `safe` | safe mode (I7), and the survey after start-up |
 //! | `places`, `numbers` | questions |
@@ -56,6 +57,7 @@ mod table;
 mod tests;
 mod trim;
 mod types;
+mod verify;
 mod volumes;
 
 pub use types::{BlockMeta, BlockNumbers, BlockTick, TargetRequest};

@@ -15,7 +15,7 @@ pub(super) struct Queues {
 #[derive(Clone, Debug, Default)]
 struct Queue {
     blocks: BTreeSet<BlockId>,
-    /// The last block of the page before.
+    /// The last block that was looked at.
     bookmark: Option<BlockId>,
 }
 
@@ -42,16 +42,20 @@ impl Queues {
         self.queues[condition as usize].blocks.contains(&id)
     }
 
-    /// Up to `max` blocks after the last page, from the start again at the end; none twice.
-    pub(super) fn page(&mut self, condition: Condition, max: usize) -> Vec<BlockId> {
-        let queue = &mut self.queues[condition as usize];
+    /// Up to `max` blocks after the last that was looked at, from the start again at the end; none twice.
+    pub(super) fn page(&self, condition: Condition, max: usize) -> Vec<BlockId> {
+        let queue = &self.queues[condition as usize];
         let after = queue.bookmark.map_or(Bound::Unbounded, Bound::Excluded);
         let mut page: Vec<BlockId> = queue.blocks.range((after, Bound::Unbounded)).take(max).copied().collect();
         if let Some(bookmark) = queue.bookmark {
             page.extend(queue.blocks.range(..=bookmark).take(max - page.len()));
         }
-        queue.bookmark = page.last().copied();
         page
+    }
+
+    /// A block of a page was looked at.
+    pub(super) fn looked_at(&mut self, condition: Condition, id: BlockId) {
+        self.queues[condition as usize].bookmark = Some(id);
     }
 
     /// Up to `max` blocks after `after`, ascending; moves no bookmark.
@@ -75,9 +79,14 @@ mod tests {
         for id in 1..=5 {
             queues.moved(BlockId(id), Condition::Unsurveyed, Condition::LastCopy);
         }
-        let mut page = |max| queues.page(Condition::LastCopy, max).iter().map(|b| b.0).collect::<Vec<_>>();
+        let mut page = |max| {
+            let page = queues.page(Condition::LastCopy, max);
+            page.iter().for_each(|&id| queues.looked_at(Condition::LastCopy, id));
+            page.iter().map(|b| b.0).collect::<Vec<_>>()
+        };
         assert_eq!(page(2), [1, 2]);
         assert_eq!(page(2), [3, 4]);
+        assert_eq!(page(0), []);
         assert_eq!(page(4), [5, 1, 2, 3]);
         assert_eq!(page(100), [4, 5, 1, 2, 3]);
         queues.moved(BlockId(4), Condition::LastCopy, Condition::Fine);

@@ -46,10 +46,11 @@ impl BlockMap {
         let mut looks = left.saturating_mul(LOOKS_PER_COPY);
         for condition in Condition::NEEDS {
             for id in self.queues.page(condition, looks) {
-                looks -= 1;
                 if left == 0 {
                     return;
                 }
+                looks -= 1;
+                self.queues.looked_at(condition, id);
                 if let Some(slot) = self.table.find(id) {
                     left -= usize::from(self.plan_copy(slot, condition, mix));
                 }
@@ -104,7 +105,7 @@ impl BlockMap {
         let outbox = std::mem::take(&mut self.cluster.node_mut(node).outbox);
         let mut commands = Vec::new();
         for order in outbox {
-            match self.copy_command(&order) {
+            match self.copy_command(node, &order) {
                 Some(command) => commands.push(command),
                 None => self.cancel_copy(node, &order),
             }
@@ -113,10 +114,12 @@ impl BlockMap {
         commands
     }
 
-    fn copy_command(&self, order: &CopyOrder) -> Option<DnCommand> {
+    fn copy_command(&self, node: NodeIx, order: &CopyOrder) -> Option<DnCommand> {
         let slot = self.table.find(order.id)?;
         let entry = self.table.get(slot);
-        let sound = entry.complete && entry.stamp == order.stamp && self.good(slot).any(|v| v == order.source);
+        let sound = entry.stamp == order.stamp
+            && self.cluster.node_of(order.source) == Some(node)
+            && self.good(slot).any(|v| v == order.source);
         let wanted = |v: &&VolumeIx| {
             self.cluster.volume(**v).serving() && self.pending.of(order.id).iter().any(|c| c.target == **v)
         };

@@ -8,7 +8,7 @@ use super::BlockMap;
 use super::cluster::VolumeIx;
 use super::judge::{Verdict, judge};
 use super::odd::{Odd, Replica};
-use super::table::{Condition, Slot};
+use super::table::{Condition, Entry, Slot};
 use mammoth_protocol::internal::ReplicaState;
 
 /// Counts over all blocks.
@@ -22,6 +22,18 @@ pub(super) struct Tally {
     pub(super) bad_replicas: u64,
     /// Blocks with such.
     pub(super) bad_blocks: u64,
+}
+
+/// What a place among the good ones stands for.
+const fn good_replica(entry: &Entry, volume: VolumeIx) -> Replica {
+    Replica {
+        volume,
+        stamp: entry.stamp,
+        len: entry.len,
+        state: ReplicaState::Finalized,
+        corrupt: false,
+        doomed: false,
+    }
 }
 
 impl BlockMap {
@@ -42,20 +54,17 @@ impl BlockMap {
     /// All replicas in place, good ones first.
     pub(super) fn replicas(&self, slot: Slot) -> Vec<Replica> {
         let entry = self.table.get(slot);
-        let good = entry.good.as_slice().iter().map(|&volume| Replica {
-            volume,
-            stamp: entry.stamp,
-            len: entry.len,
-            state: ReplicaState::Finalized,
-            corrupt: false,
-            doomed: false,
-        });
+        let good = entry.good.as_slice().iter().map(|&volume| good_replica(entry, volume));
         good.chain(self.odd(slot).replicas.iter().copied()).collect()
     }
 
     /// The replica in place on a volume.
     pub(super) fn replica(&self, slot: Slot, volume: VolumeIx) -> Option<Replica> {
-        self.replicas(slot).into_iter().find(|r| r.volume == volume)
+        let entry = self.table.get(slot);
+        if entry.good.contains(volume) {
+            return Some(good_replica(entry, volume));
+        }
+        self.odd(slot).replica(volume).copied()
     }
 
     /// Takes the replica out that is in place on a volume.

@@ -18,6 +18,7 @@ impl BlockMap {
             let full = page.len() == PAGE;
             let mut fruit = false;
             for id in page {
+                self.queues.looked_at(condition, id);
                 if let Some(slot) = self.table.find(id) {
                     self.trim(slot);
                     fruit |= self.table.get(slot).condition != condition;

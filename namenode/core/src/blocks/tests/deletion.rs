@@ -181,3 +181,24 @@ fn a_datanode_that_returns_is_trimmed() {
     assert_eq!(deleted_on(&mut fleet, 4).len(), 1);
     assert_eq!(fleet.readers(block(1)).len(), 3);
 }
+
+#[test]
+fn the_datanode_of_a_doubted_replica_is_asked_to_look_a_few_times() {
+    let asked = |orders: &[DnCommand]| orders.iter().any(|o| matches!(o, DnCommand::Verify { .. }));
+    let mut fleet = Fleet::flat(3);
+    fleet.stored(block(1), 3, &[0, 1, 2]);
+    fleet.stored(block(2), 3, &[0, 1, 2]);
+    fleet.map.bad(fleet.now, &[(ReplicaOn::Datanode(datanode(0)), block(1))]);
+    fleet.map.bad(fleet.now, &[(ReplicaOn::Datanode(datanode(1)), block(2))]);
+    for _ in 0..3 {
+        let order = DnCommand::Verify { storage: storage(0), blocks: vec![Block { len: 0, ..block(1) }] };
+        assert_eq!(fleet.beat(0), [order]);
+        assert_eq!(fleet.beat(0), []);
+        fleet.pass(30_000);
+    }
+    assert_eq!(fleet.beat(0), []);
+    assert!(asked(&fleet.beat(1)));
+    fleet.events(1, &[Bad(block(2))]);
+    fleet.pass(30_000);
+    assert!(!asked(&fleet.beat(1)), "it has looked");
+}

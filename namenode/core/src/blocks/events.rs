@@ -9,7 +9,7 @@ use mammoth_protocol::internal::{FullReportSlice, IncrementalReport, ReplicaEven
 use mammoth_protocol::{Block, BlockId, DatanodeId, Epoch, Now, StorageId};
 
 use super::cluster::NodeIx;
-use super::reports::{Slice, Step};
+use super::reports::{Part, Slice, Step};
 
 /// How a replica came to be known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +63,10 @@ impl BlockMap {
         let (table, place) = (&self.table, &mut self.cluster.volumes[volume.0 as usize]);
         let (blocks, deletes) = (&place.blocks, &place.deletes);
         let here = || blocks.iter().map(|&slot| table.get(slot).id).chain(deletes.ids()).collect();
-        match place.reports.slice(slice.slice, slice.cut_seq, here) {
+        let ends =
+            slice.replicas.first().zip(slice.replicas.last()).map(|(first, last)| (first.block.id, last.block.id));
+        let part = Part { number: slice.slice, cut: slice.cut_seq, last: slice.last, ends };
+        match place.reports.slice(part, here) {
             Slice::Seen => return Outcome::default(),
             Slice::Restart => return Outcome { resync: vec![slice.storage], ..Outcome::default() },
             Slice::Take => place.reports.ask_at_ms = ask_at_ms,
@@ -121,6 +124,11 @@ impl BlockMap {
             }
             return;
         };
+        let set_aside = |a: &SetAside| a.volume == volume && a.stamp == block.stamp;
+        if source == Source::List && self.replica(slot, volume).is_none() && self.odd(slot).aside.iter().any(set_aside)
+        {
+            return; // The bad one, about to be moved. Of a new copy an event tells.
+        }
         let before = self.take(slot, volume);
         let same = before.filter(|b| b.stamp == block.stamp);
         let mut replica = Replica {
@@ -131,10 +139,6 @@ impl BlockMap {
             corrupt: same.is_some_and(|b| b.corrupt),
             doomed: same.is_some_and(|b| b.doomed),
         };
-        // Listed where its datanode set it aside, and no new copy was announced: it is the bad one, about to be moved.
-        replica.corrupt |= source == Source::List
-            && before.is_none()
-            && self.odd(slot).aside.iter().any(|a| a.volume == volume && a.stamp == block.stamp);
         let finished = state == ReplicaState::Finalized && block.stamp == self.table.get(slot).stamp;
         let stands_by_order = replica.doomed && (source == Source::Event || self.may_delete(slot, volume));
         if !stands_by_order {

@@ -145,7 +145,11 @@ impl BlockMap {
         place.node = Some(node);
         place.reports.registered(ask_at_ms);
         place.deletes.restart();
-        place.drops.restart();
+        // What is in `bad/` the datanode tells again.
+        place.drops.clear();
+        for id in std::mem::take(&mut place.aside) {
+            self.dropped(volume, id);
+        }
         self.use_volume(volume, usage);
     }
 

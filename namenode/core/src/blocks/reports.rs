@@ -27,6 +27,8 @@ pub(super) struct Reports {
     lost_to: u64,
     /// Where the last completed full report was cut.
     cut: Option<u64>,
+    /// The ends of that report's slices.
+    parts: Vec<Ends>,
     /// Blocks and stamps of recent events, with their sequence, ascending.
     recent: VecDeque<(u64, BlockId, GenStamp)>,
     /// Events up to this sequence are no longer in `recent`.
@@ -43,12 +45,32 @@ pub(super) struct Reports {
 #[derive(Clone, Debug)]
 struct Arriving {
     cut: u64,
-    /// Number of the slice to come.
-    next: u32,
+    /// The ends of the slices so far.
+    parts: Vec<Ends>,
     /// What was here when it began and was neither listed nor touched since.
     unlisted: Ids,
     /// What events after the cut touched, with the highest stamp that they named.
     touched: HashMap<BlockId, GenStamp, FixedState>,
+}
+
+/// First and last block of a slice; `None` if it is empty.
+pub(super) type Ends = Option<(BlockId, BlockId)>;
+
+/// What tells one slice of a full report from another. Two lists may be cut at the same sequence, and late copies of the first
+/// one's slices may arrive among those of the second: such a mixture must not pass for a list.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    pub(super) number: u32,
+    pub(super) cut: u64,
+    pub(super) last: bool,
+    pub(super) ends: Ends,
+}
+
+impl Part {
+    /// Whether it is one of these slices.
+    fn is_in(&self, parts: &[Ends]) -> bool {
+        parts.get(self.number as usize) == Some(&self.ends)
+    }
 }
 
 /// What to do with an incremental report.
@@ -137,13 +159,14 @@ impl Reports {
     }
 
     /// Judges a slice of a full report; `here` gives all blocks that the volume is thought to have.
-    pub(super) fn slice(&mut self, number: u32, cut: u64, here: impl FnOnce() -> Ids) -> Slice {
+    pub(super) fn slice(&mut self, part: Part, here: impl FnOnce() -> Ids) -> Slice {
+        let Part { number, cut, last, ends } = part;
         if number == 0 {
             if cut < self.recent_from {
                 self.arriving = None;
                 return Slice::Restart;
             }
-            let mut arriving = Arriving { cut, next: 1, unlisted: here(), touched: HashMap::default() };
+            let mut arriving = Arriving { cut, parts: vec![ends], unlisted: here(), touched: HashMap::default() };
             for (_, id, stamp) in self.recent.iter().filter(|(seq, ..)| *seq > cut) {
                 arriving.touch(*id, *stamp);
             }
@@ -151,12 +174,19 @@ impl Reports {
             return Slice::Take;
         }
         match &mut self.arriving {
-            Some(arriving) if arriving.cut == cut && arriving.next == number => {
-                arriving.next += 1;
+            Some(arriving) if arriving.cut == cut && arriving.parts.len() == number as usize => {
+                arriving.parts.push(ends);
                 Slice::Take
             }
-            Some(arriving) if arriving.cut == cut && arriving.next > number => Slice::Seen,
-            None if self.cut == Some(cut) => Slice::Seen,
+            Some(arriving) if arriving.cut == cut && part.is_in(&arriving.parts) && !last => Slice::Seen,
+            None if self.cut == Some(cut) => {
+                if part.is_in(&self.parts) && last == (self.parts.len() == number as usize + 1) {
+                    return Slice::Seen;
+                }
+                // What was completed was a mixture.
+                self.cut = None;
+                Slice::Restart
+            }
             _ => {
                 self.arriving = None;
                 Slice::Restart
@@ -175,6 +205,7 @@ impl Reports {
     pub(super) fn finish(&mut self, wall_ms: u64) -> Vec<BlockId> {
         let Some(arriving) = self.arriving.take() else { return Vec::new() };
         self.cut = Some(arriving.cut);
+        self.parts = arriving.parts;
         self.wall_ms = wall_ms;
         while self.recent.front().is_some_and(|(seq, ..)| *seq <= arriving.cut) {
             self.recent.pop_front();
@@ -213,16 +244,28 @@ mod tests {
         list.iter().map(|&id| BlockId(id)).collect()
     }
 
+    fn part(number: u32, cut: u64) -> Part {
+        Part { number, cut, last: false, ends: None }
+    }
+
+    fn last(number: u32, cut: u64) -> Part {
+        Part { last: true, ..part(number, cut) }
+    }
+
+    fn with(part: Part, first: i64, last: i64) -> Part {
+        Part { ends: Some((BlockId(first), BlockId(last))), ..part }
+    }
+
     #[test]
     fn sequences_repeat_skip_and_begin_anew() {
         let mut reports = Reports::default();
         assert_eq!(reports.step(1), Step::Next);
         assert_eq!(reports.step(1), Step::Seen);
         assert_eq!(reports.step(3), Step::Gap);
-        assert_eq!(reports.slice(0, 1, Ids::default), Slice::Take);
+        assert_eq!(reports.slice(part(0, 1), Ids::default), Slice::Take);
         reports.finish(5);
         assert!(!reports.complete(), "cut before the gap ended");
-        assert_eq!(reports.slice(0, 3, Ids::default), Slice::Take);
+        assert_eq!(reports.slice(part(0, 3), Ids::default), Slice::Take);
         reports.finish(5);
         assert!(reports.complete());
         reports.registered(0);
@@ -233,7 +276,7 @@ mod tests {
     #[test]
     fn a_list_cut_ahead_of_the_events_counts_when_they_are_in() {
         let mut reports = Reports::default();
-        assert_eq!(reports.slice(0, 2, Ids::default), Slice::Take);
+        assert_eq!(reports.slice(part(0, 2), Ids::default), Slice::Take);
         reports.finish(0);
         assert!(!reports.complete());
         reports.step(1);
@@ -249,33 +292,56 @@ mod tests {
             reports.step(seq);
             reports.touch(block(id));
         }
-        assert_eq!(reports.slice(0, 1, || ids(&[10, 20, 30, 40])), Slice::Take);
+        assert_eq!(reports.slice(part(0, 1), || ids(&[10, 20, 30, 40])), Slice::Take);
         assert!(!reports.listed(block(20)), "touched by event 2, cut at 1");
         assert!(reports.listed(block(10)));
         assert!(reports.listed(Block { stamp: GenStamp(1002), ..block(20) }), "the event was about an older replica");
         reports.step(3);
         reports.touch(block(30));
-        assert_eq!(reports.slice(1, 1, Ids::default), Slice::Take);
+        assert_eq!(reports.slice(last(1, 1), Ids::default), Slice::Take);
         assert!(!reports.listed(block(30)));
-        assert_eq!(reports.slice(1, 1, Ids::default), Slice::Seen);
         assert_eq!(reports.finish(9), [BlockId(40)]);
         assert!(reports.complete());
-        assert_eq!(reports.slice(1, 1, Ids::default), Slice::Seen, "the last slice, sent again");
+        assert_eq!(reports.slice(last(1, 1), Ids::default), Slice::Seen, "the last slice, sent again");
     }
 
     #[test]
     fn a_lost_slice_or_a_cut_out_of_memory_restarts_the_report() {
         let mut reports = Reports::default();
-        assert_eq!(reports.slice(1, 0, Ids::default), Slice::Restart);
-        assert_eq!(reports.slice(0, 0, Ids::default), Slice::Take);
-        assert_eq!(reports.slice(2, 0, Ids::default), Slice::Restart);
-        assert_eq!(reports.slice(0, 0, Ids::default), Slice::Take);
-        assert_eq!(reports.slice(1, 5, Ids::default), Slice::Restart, "of another list");
+        assert_eq!(reports.slice(part(1, 0), Ids::default), Slice::Restart);
+        assert_eq!(reports.slice(part(0, 0), Ids::default), Slice::Take);
+        assert_eq!(reports.slice(part(2, 0), Ids::default), Slice::Restart);
+        assert_eq!(reports.slice(part(0, 0), Ids::default), Slice::Take);
+        assert_eq!(reports.slice(part(1, 5), Ids::default), Slice::Restart, "of another list");
         for seq in 1..=(RECENT_MAX as u64 + 2) {
             reports.step(seq);
             reports.touch(block(1));
         }
-        assert_eq!(reports.slice(0, 1, Ids::default), Slice::Restart);
-        assert_eq!(reports.slice(0, 2, Ids::default), Slice::Take);
+        assert_eq!(reports.slice(part(0, 1), Ids::default), Slice::Restart);
+        assert_eq!(reports.slice(part(0, 2), Ids::default), Slice::Take);
+    }
+
+    #[test]
+    fn slices_of_two_lists_of_one_cut_do_not_make_a_third() {
+        let mut reports = Reports::default();
+        let mut slice = |part| reports.slice(part, Ids::default);
+        assert_eq!(slice(with(part(0, 0), 1, 3)), Slice::Take);
+        assert_eq!(slice(with(part(1, 0), 4, 6)), Slice::Take);
+        assert_eq!(slice(with(part(0, 0), 1, 3)), Slice::Take, "a late copy begins anew");
+        assert_eq!(slice(with(part(2, 0), 7, 9)), Slice::Restart);
+        // The second list, with a late slice of the first one in its midst.
+        assert_eq!(slice(with(part(0, 0), 1, 2)), Slice::Take);
+        assert_eq!(slice(with(part(1, 0), 4, 6)), Slice::Take);
+        assert_eq!(slice(with(part(1, 0), 4, 6)), Slice::Seen);
+        assert_eq!(slice(with(part(1, 0), 3, 5)), Slice::Restart);
+        // The same at the end: what looked complete is found out by what follows.
+        assert_eq!(slice(with(part(0, 0), 1, 2)), Slice::Take);
+        assert_eq!(slice(with(last(1, 0), 7, 9)), Slice::Take);
+        reports.finish(0);
+        assert!(reports.complete());
+        assert_eq!(reports.slice(with(last(1, 0), 7, 9), Ids::default), Slice::Seen);
+        assert!(reports.complete());
+        assert_eq!(reports.slice(with(part(1, 0), 3, 5), Ids::default), Slice::Restart);
+        assert!(!reports.complete());
     }
 }

@@ -142,6 +142,12 @@ impl BlockTable {
         self.free.push(slot);
     }
 
+    /// Bytes allocated, slack of growth left out.
+    #[cfg(test)]
+    pub(super) fn allocated(&self) -> usize {
+        self.slots.len() * size_of::<Option<Entry>>() + self.index.allocation_size()
+    }
+
     /// All blocks, by slot.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Slot, &Entry)> {
         self.slots.iter().enumerate().filter_map(|(at, entry)| entry.as_ref().map(|e| (Slot(at as u32), e)))

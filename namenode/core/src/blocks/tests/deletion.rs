@@ -202,3 +202,16 @@ fn the_datanode_of_a_doubted_replica_is_asked_to_look_a_few_times() {
     fleet.pass(30_000);
     assert!(!asked(&fleet.beat(1)), "it has looked");
 }
+
+#[test]
+fn what_a_datanode_has_set_aside_is_what_it_said_since_it_registered() {
+    let mut fleet = Fleet::flat(3);
+    fleet.stored(block(1), 3, &[0, 1, 2]);
+    fleet.events(2, &[Bad(block(1))]);
+    fleet.full(2, &[finalized(block(1))]);
+    assert_eq!(fleet.readers(block(1)), [0, 1], "the bad one, not moved yet");
+    fleet.register(2);
+    fleet.full(2, &[finalized(block(1))]);
+    assert_eq!(fleet.readers(block(1)), [0, 1, 2], "a copy that came before it stopped");
+    assert_eq!(fleet.map.numbers(fleet.now).corrupt_replicas, 0);
+}

@@ -9,6 +9,7 @@ mod recovery;
 mod repair;
 mod reports;
 mod safe;
+mod whole;
 
 use super::{BlockMap, BlockMeta};
 use crate::api::{CoreConfig, InternalCommand, Outcome, Place};

@@ -43,3 +43,25 @@ fn datanodes_are_listed_by_state() {
     assert_eq!(list[2].last_report_wall_ms, 1_700_000_000_000);
     assert_eq!(list[0].rack, "/r");
 }
+
+#[test]
+fn a_quiet_block_stays_small() {
+    const BLOCKS: i64 = 100_000;
+    let mut fleet = Fleet::cold(&CoreConfig::default(), &["/r"; 3]);
+    fleet.map.set_own_high_water(HighWater { block: block(BLOCKS).id, ..HighWater::default() });
+    for n in 1..=BLOCKS {
+        fleet.map.insert(block(n).id, meta(block(n), 3, true));
+    }
+    fleet.map.loaded(fleet.now);
+    let list: Vec<ReportedReplica> = (1..=BLOCKS).map(|n| finalized(block(n))).collect();
+    for n in 0..3 {
+        fleet.register(n);
+        fleet.full(n, &list);
+    }
+    while fleet.map.tick(fleet.now, 1).more {}
+    assert!(fleet.map.odd.is_empty());
+    assert_eq!(fleet.map.numbers(fleet.now).under_replicated, 0);
+    let lists: usize = fleet.map.cluster.volumes.iter().map(|v| v.blocks.allocation_size()).sum();
+    let each = (fleet.map.table.allocated() + lists) / BLOCKS as usize;
+    assert!(each <= 85, "{each} bytes a block of three replicas");
+}

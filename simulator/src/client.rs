@@ -17,6 +17,8 @@ use std::collections::BTreeSet;
 
 /// A call is repeated after this long without an answer. Requests travel faster than that or are lost.
 const RETRY_MS: u64 = 2_000;
+/// So long after a call was last sent, no copy of it is under way.
+const SETTLED_MS: u64 = 2_500;
 /// Bytes of a full block.
 pub const BLOCK_SIZE: u64 = 100;
 
@@ -137,6 +139,8 @@ pub struct Client {
     pub view: View,
     /// A call of the process before, of which nobody knows whether it was carried out.
     pub doubt: Option<Change>,
+    /// When nothing of that call can be under way any more.
+    pub doubt_ends_ms: u64,
     /// Nothing moves in it before this time, as if it were stopped.
     pub hung_until_ms: u64,
     /// Calls that were refused. A copy that arrives later must not be carried out: nobody promises that it is not, but the
@@ -157,6 +161,7 @@ impl Client {
             pending: None,
             view: View::default(),
             doubt: None,
+            doubt_ends_ms: 0,
             hung_until_ms: 0,
             refused: BTreeSet::new(),
             calls: 0,
@@ -181,14 +186,22 @@ impl Client {
     }
 
     /// The process dies and another takes its place; what it had open stays open.
-    pub fn crash(&mut self) {
-        self.doubt = self.pending.take().map(|pending| pending.change).or(self.doubt.take());
+    pub fn crash(&mut self, now_ms: u64) {
+        if let Some(pending) = self.pending.take() {
+            self.doubts(pending.change, now_ms);
+        }
         self.remember_open_file();
         self.incarnation += 1;
         self.plan += 1;
         self.calls = 0;
         self.hung_until_ms = 0;
         self.task = Task::Idle;
+    }
+
+    /// Nobody knows whether a call was carried out.
+    pub fn doubts(&mut self, change: Change, now_ms: u64) {
+        self.doubt = Some(change);
+        self.doubt_ends_ms = now_ms + SETTLED_MS;
     }
 
     /// Writes down what pipelines acknowledged of the file at hand: a later close must have it.
@@ -236,13 +249,13 @@ impl World {
 
     /// Sends a call for the first time.
     pub(crate) fn call(&mut self, index: Index, command: Command, change: Change) {
-        self.prepare(index, change, |client, call| Request::Command { client, call, command });
+        self.prepare(index, change, |client, call| Request::Command { client, call, command, copy: false });
         self.send_call(index);
     }
 
     /// As [`Self::call`], after a pause.
     pub(crate) fn call_later(&mut self, index: Index, command: Command, change: Change) {
-        self.prepare(index, change, |client, call| Request::Command { client, call, command });
+        self.prepare(index, change, |client, call| Request::Command { client, call, command, copy: false });
         self.client_goes_on(index, 1_000);
     }
 

@@ -20,6 +20,8 @@ pub enum Request {
         call: CallId,
         /// What.
         command: Command,
+        /// The transport doubled it.
+        copy: bool,
     },
     /// A client's question.
     Query {
@@ -50,6 +52,13 @@ pub enum Request {
 }
 
 impl Request {
+    /// Marks it as a copy.
+    pub fn is_copy(&mut self) {
+        if let Self::Command { copy, .. } = self {
+            *copy = true;
+        }
+    }
+
     /// Whether the namenode remembers it, so that a repetition is answered as the first copy was.
     #[must_use]
     pub fn is_remembered(&self) -> bool {

@@ -91,12 +91,8 @@ impl World {
             return;
         }
         self.coverage.hit("client crashed");
-        self.clients[index].crash();
-        // Long enough for its last messages to arrive or be lost.
-        self.clients[index].plan += 1;
-        let plan = self.clients[index].plan;
-        let delay = 3_000 + self.rng.below(2_000);
-        self.later(delay, Event::ClientStep { client: index, plan });
+        self.clients[index].crash(self.now_ms);
+        self.client_goes_on(index, 5_000);
     }
 
     /// Stopped, and continued: some after their leases are gone.

@@ -156,6 +156,8 @@ struct Steps<'a> {
     out: Vec<Response>,
     /// Orders that were just given; they have not left yet.
     orders: Vec<(Index, Vec<DnCommand>)>,
+    /// Calls that were just refused.
+    refused: Vec<(Index, CallId)>,
     disk_failed: bool,
 }
 
@@ -166,10 +168,17 @@ impl Steps<'_> {
 }
 
 impl Live {
-    /// Decides and applies; the effect waits for durability.
-    fn carry_out(&mut self, steps: &mut Steps<'_>, caller: &Caller, command: &Command, answer: Option<Answerer>) {
+    /// Decides and applies; the effect waits for durability. Whether the command was accepted.
+    fn carry_out(
+        &mut self,
+        steps: &mut Steps<'_>,
+        caller: &Caller,
+        command: &Command,
+        answer: Option<Answerer>,
+    ) -> bool {
         let decided = self.state.decide(steps.now, steps.entropy(), caller, command);
-        steps.coverage.hit(doors::name_of(command, decided.is_ok()));
+        let accepted = matches!(&decided, Ok(decision) if !matches!(decision.reply, Reply::Refused(_)));
+        steps.coverage.hit(doors::name_of(command, accepted));
         match decided {
             Ok(decision) if decision.edits.is_empty() => {
                 self.hold(steps, answer.map(|answer| answer(Ok(decision.reply))));
@@ -190,6 +199,7 @@ impl Live {
             }
             Err(error) => self.hold(steps, answer.map(|answer| answer(Err(error)))),
         }
+        accepted
     }
 
     /// What saw state that may not be durable leaves only when it is.
@@ -238,11 +248,15 @@ impl World {
             bug: self.bug,
             out: Vec::new(),
             orders: Vec::new(),
+            refused: Vec::new(),
             disk_failed: false,
         };
         work(&mut live, &mut steps);
-        let (out, orders, disk_failed) = (steps.out, steps.orders, steps.disk_failed);
+        let (out, orders, refused, disk_failed) = (steps.out, steps.orders, steps.refused, steps.disk_failed);
         self.namenode.live = Some(live);
+        for (client, call) in refused {
+            self.clients[client].refused.insert(call);
+        }
         for (index, orders) in orders {
             self.check_orders(index, &orders);
         }
@@ -260,7 +274,7 @@ impl World {
         if !self.namenode.is_up() {
             return self.coverage.hit("request to a namenode that is down");
         }
-        if let Request::Command { client, call, .. } = &request
+        if let Request::Command { client, call, copy: true, .. } = &request
             && self.clients[*client].refused.contains(call)
         {
             return self.coverage.hit("late copy of a refused call");

@@ -244,7 +244,9 @@ impl World {
         if doubled && !self.healing && self.rng.chance(40) {
             self.coverage.hit("request doubled");
             let again = delay + self.rng.below(1_500);
-            self.later(again, Event::ToNamenode(request.clone()));
+            let mut copy = request.clone();
+            copy.is_copy();
+            self.later(again, Event::ToNamenode(copy));
         }
         self.later(delay, Event::ToNamenode(request));
     }

@@ -137,7 +137,7 @@ impl World {
     /// The writer leaves the file as it is.
     pub(crate) fn give_up(&mut self, index: Index, writing: Writing) {
         self.clients[index].task = Task::Write(writing);
-        self.clients[index].crash();
+        self.clients[index].crash(self.now_ms);
         self.client_goes_on(index, 5_000);
     }
 

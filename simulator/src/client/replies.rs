@@ -24,11 +24,10 @@ impl World {
             Ok(reply) => Ok(reply),
         };
         if let Err(error) = &result {
-            self.clients[index].refused.insert(call);
             self.coverage.hit(&format!("refused: {:?}", error.code));
-            if sent > 1 && change.shows() && !request.is_remembered() {
-                // The first copy may have been carried out, and only the second one met safe mode.
-                self.clients[index].doubt = Some(change.clone());
+            if sent > 1 && change.shows() {
+                // One copy may have been carried out, and only the other one met safe mode.
+                self.clients[index].doubts(change.clone(), self.now_ms);
             }
         }
         match self.clients[index].task.clone() {
@@ -218,8 +217,8 @@ impl World {
 
     /// After a crash in a call: find out whether its change is there.
     pub(crate) fn settle_doubt(&mut self, index: Index) {
-        if !self.namenode.is_settled() {
-            // Nobody can be asked yet, or what is seen now may be undone by a crash.
+        if !self.namenode.is_settled() || self.now_ms < self.clients[index].doubt_ends_ms {
+            // Nobody can be asked yet, or what is seen now may be undone by a crash, or a copy of the call is on its way.
             return self.client_goes_on(index, 200);
         }
         if let Some(change) = self.clients[index].doubt.take() {

@@ -8,11 +8,13 @@ use mammoth_namenode_core::api::{Command, InternalCommand, ReplicaOn, Report};
 impl Live {
     pub(super) fn take(&mut self, steps: &mut Steps<'_>, request: Request) {
         match request {
-            Request::Command { client, call, command } => {
+            Request::Command { client, call, command, .. } => {
                 let twice = steps.bug == Some(Bug::RetryRunTwice);
                 let caller = caller((!twice).then_some(call));
                 let answer: Answerer = Box::new(move |result| Response::Reply { client, call, result });
-                self.carry_out(steps, &caller, &command, Some(answer));
+                if !self.carry_out(steps, &caller, &command, Some(answer)) {
+                    steps.refused.push((client, call));
+                }
             }
             Request::Query { client, call, query } => {
                 let mut saw = Vec::new();

@@ -38,14 +38,11 @@ pub enum Bug {
     CorruptionUnseen,
     /// A recovery does not fence the writer: it goes on writing under the old stamp.
     RecoveryWithoutFence,
-    /// A datanode obeys orders of an earlier registration, which the namenode has forgotten.
-    OldOrderObeyed,
 }
 
 impl Bug {
-    /// Those that the ordinary seeds must notice. [`Bug::OldRecoveryCommitted`] and [`Bug::RecoveryWithoutFence`] are not among
-    /// them: two hundred seeds do not bring about the overlap of attempts, or of writer and recovery, that would show them.
-    pub const ALL: [Self; 16] = [
+    /// All of them.
+    pub const ALL: [Self; 17] = [
         Self::ReplyBeforeSync,
         Self::OrderBeforeSync,
         Self::RetryRunTwice,
@@ -58,9 +55,10 @@ impl Bug {
         Self::GapHidden,
         Self::OldReportTaken,
         Self::SilentVolumeTrusted,
+        Self::OldRecoveryCommitted,
         Self::StaleCountedGood,
         Self::CopyClaimedEarly,
         Self::CorruptionUnseen,
-        Self::OldOrderObeyed,
+        Self::RecoveryWithoutFence,
     ];
 }

@@ -65,6 +65,8 @@ pub struct Writing {
     pub writer: u64,
     /// Datanodes that failed at set-up.
     pub exclude: Vec<Index>,
+    /// Longest pause between two portions of bytes.
+    pub pace_ms: u64,
 }
 
 /// The block that is being written.
@@ -272,16 +274,21 @@ impl World {
     }
 
     fn send_call(&mut self, index: Index) {
+        self.renew_lease(index);
         let plan = self.clients[index].plan;
-        let name = self.clients[index].name();
         let Some(pending) = &mut self.clients[index].pending else { return };
         pending.sent += 1;
         let request = pending.request.clone();
-        if matches!(self.clients[index].task, Task::Write(_)) {
-            self.send_to_namenode(Request::Renew { name });
-        }
         self.later(RETRY_MS, Event::ClientStep { client: index, plan });
         self.send_to_namenode(request);
+    }
+
+    /// A writer tells the namenode that it lives.
+    pub(crate) fn renew_lease(&mut self, index: Index) {
+        if matches!(self.clients[index].task, Task::Write(_)) {
+            let name = self.clients[index].name();
+            self.send_to_namenode(Request::Renew { name });
+        }
     }
 
     /// The task is over; the next step chooses another.

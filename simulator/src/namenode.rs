@@ -195,6 +195,7 @@ impl Live {
                 for edit in &decision.edits {
                     self.state.apply(seq, edit);
                 }
+                steps.memory.decided(&decision.edits);
                 steps.history.push((seq, decision.edits));
             }
             Err(error) => self.hold(steps, answer.map(|answer| answer(Err(error)))),

@@ -150,7 +150,8 @@ fn recovery_has_a_way_out(state: &State) -> Result<(), String> {
             return Err(format!("{id} is held by {}, recovering: {recovering}", lease.client));
         }
     }
-    let stray = state.leaderless.iter().find(|id| state.rows.inode(**id).and_then(Inode::lease).is_none());
+    let mut waiting = state.leaderless.iter().chain(&state.resumed);
+    let stray = waiting.find(|id| state.rows.inode(**id).and_then(Inode::lease).is_none());
     stray.map_or(Ok(()), |id| Err(format!("{id} waits for a leader and is not open")))
 }
 

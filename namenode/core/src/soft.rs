@@ -44,6 +44,7 @@ impl State {
         if self.blocks.safe_mode(now) == SafeMode::Off {
             self.lead_recoveries();
             due.extend(self.due_closings());
+            due.extend(self.due_resumptions());
             due.extend(self.due_expiries(now));
             due.extend(self.tree.detached().iter().take(1).map(|root| InternalCommand::Reclaim { root: *root }));
             due.extend(self.retries_due(now).map(|_| InternalCommand::ForgetRetries));
@@ -70,6 +71,12 @@ impl State {
             .filter(|file| judge(self, *file, false) == Verdict::Close && self.reachable(*file).is_some())
             .take(DUE_MAX)
             .map(|file| InternalCommand::ContinueRecovery { file })
+    }
+
+    /// Files whose recovery began before this namenode did.
+    fn due_resumptions(&self) -> impl Iterator<Item = InternalCommand> {
+        let reachable = self.resumed.iter().copied().filter(|file| self.reachable(*file).is_some());
+        reachable.take(DUE_MAX).map(|file| InternalCommand::ContinueRecovery { file })
     }
 
     /// Files whose writers have been silent for the hard limit.

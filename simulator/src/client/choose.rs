@@ -109,7 +109,9 @@ impl World {
 
     fn writing(&mut self, path: String, blocks_left: u64) -> Writing {
         self.writers += 1;
+        let pace_ms = if self.rng.chance(150) { 4_000 } else { 150 };
         Writing {
+            pace_ms,
             opened_as: path.clone(),
             path,
             file: None,

@@ -98,7 +98,8 @@ impl World {
                 writing.current = Some(current);
             }
             self.clients[index].task = Task::Write(writing.clone());
-            return self.client_goes_on(index, 150);
+            self.renew_lease(index);
+            return self.client_goes_on(index, writing.pace_ms);
         }
         self.coverage.hit("pipeline broke");
         cut(&mut current.acked, have);

@@ -1,7 +1,6 @@
 //! How a fake datanode obeys the namenode.
 
 use super::Datanode;
-use crate::bugs::Bug;
 use crate::event::{Event, Index, Request};
 use crate::world::World;
 use mammoth_namenode_core::api::Outcome;
@@ -12,8 +11,7 @@ impl World {
     /// Orders come home with a heartbeat's answer; they are carried out a little later, in any order.
     pub(crate) fn take_orders(&mut self, index: Index, term: Term, seq: Seq, outcome: Outcome) {
         let node = &mut self.datanodes[index];
-        let outlived = node.seen.term > term && self.bug != Some(Bug::OldOrderObeyed);
-        let Some(epoch) = node.epoch.filter(|_| node.up && !outlived) else { return };
+        let Some(epoch) = node.epoch.filter(|_| node.up && node.seen.term <= term) else { return };
         node.saw(term, seq);
         if outcome.register {
             return self.register_again(index);
@@ -33,7 +31,7 @@ impl World {
         if !node.up {
             return;
         }
-        if !present && self.bug != Some(Bug::OldOrderObeyed) {
+        if !present {
             return self.coverage.hit("old order dropped");
         }
         match order {

@@ -95,10 +95,11 @@ impl World {
         let commit =
             CommitBlockSync { datanode: node.id, epoch, block, new_stamp, new_len: len, delete: len == 0, storages };
         let request = Request::CommitSync(leader, commit);
-        if !self.healing && self.rng.chance(250) {
-            // So slow that the namenode may have asked somebody else by now.
+        if !self.healing && self.rng.chance(300) {
+            // So slow that the namenode may have asked somebody else by now, or is about to.
             self.coverage.hit("recovery committed late");
-            let delay = 5_000 + self.rng.below(20_000);
+            let (least, most) = if self.rng.chance(600) { (12_500, 2_500) } else { (2_000, 25_000) };
+            let delay = least + self.rng.below(most);
             return self.later(delay, Event::ToNamenode(request));
         }
         self.send_to_namenode(request);

@@ -96,7 +96,7 @@ impl World {
 
     /// A namenode has taken the datanode in. Its lists take a while to make, sometimes long.
     pub(crate) fn registered(&mut self, index: Index, epoch: Epoch, term: Term) {
-        let most = if self.rng.chance(150) && !self.healing { 5_000 } else { 50 };
+        let most = if self.rng.chance(300) && !self.healing { 5_000 } else { 50 };
         let delay = 1 + self.rng.below(most);
         self.datanodes[index].registered(epoch, term, self.now_ms + delay);
         self.report_soon(index);

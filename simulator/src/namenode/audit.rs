@@ -23,7 +23,6 @@ impl World {
     /// Orders that have just been given: none of them touches a replica in safe mode (I7), and a good replica is deleted only
     /// while the wanted number of others remain, but for those that faults have taken (I6).
     pub(super) fn check_orders(&mut self, index: Index, orders: &[DnCommand]) {
-        self.namenode.memory.ordered(orders);
         let Some(live) = &self.namenode.live else { return };
         let answer = live.state.query(self.now(), 0, &caller(None), &Query::Health, &mut Vec::new());
         let safe = matches!(&answer, Ok(Answer::Health(health)) if health.safe_mode != SafeMode::Off);

@@ -30,7 +30,7 @@ impl Live {
             }
             Request::CommitSync(_, mut commit) => {
                 if steps.bug == Some(Bug::OldRecoveryCommitted) {
-                    steps.memory.renew(&mut commit);
+                    steps.memory.renew(&self.state, &mut commit);
                 }
                 self.carry_out(steps, &internal(), &Command::CommitBlockSync(commit), None);
             }

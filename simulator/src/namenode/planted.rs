@@ -1,12 +1,12 @@
 //! Mistakes planted at the namenode's doors: each changes a message on its way to the core.
 
 use crate::bugs::Bug;
-use mammoth_namenode_core::State;
 use mammoth_namenode_core::check::owned_blocks;
+use mammoth_namenode_core::{Edit, State};
 use mammoth_protocol::internal::{
-    CommitBlockSync, DnCommand, FullReportSlice, IncrementalReport, ReplicaEvent, ReplicaState, ReportedReplica,
+    CommitBlockSync, FullReportSlice, IncrementalReport, ReplicaEvent, ReplicaState, ReportedReplica,
 };
-use mammoth_protocol::{Block, BlockId, DatanodeId, Epoch, GenStamp, StorageId};
+use mammoth_protocol::{Block, DatanodeId, Epoch, GenStamp, InodeId, StorageId};
 use std::collections::BTreeMap;
 
 /// What the mistakes remember of earlier messages.
@@ -19,8 +19,8 @@ pub(super) struct Memory {
     /// Reports counted as they arrive, and which count each true number first got.
     counts: BTreeMap<StorageId, u64>,
     numbers: BTreeMap<(StorageId, u64), u64>,
-    /// Stamps of the recoveries ordered last.
-    recoveries: BTreeMap<BlockId, GenStamp>,
+    /// Stamps of the recoveries that began last.
+    recoveries: BTreeMap<InodeId, GenStamp>,
 }
 
 impl Memory {
@@ -97,18 +97,20 @@ impl Memory {
         }
     }
 
-    /// Notes recoveries that are ordered.
-    pub(super) fn ordered(&mut self, orders: &[DnCommand]) {
-        for order in orders {
-            if let DnCommand::Recover { block, new_stamp, .. } = order {
-                self.recoveries.insert(block.id, *new_stamp);
+    /// Notes recoveries that begin.
+    pub(super) fn decided(&mut self, edits: &[Edit]) {
+        for edit in edits {
+            if let Edit::BlockRecovering { file, stamp, .. } = edit {
+                self.recoveries.insert(*file, *stamp);
             }
         }
     }
 
     /// Gives a commit the stamp of the present attempt.
-    pub(super) fn renew(&self, commit: &mut CommitBlockSync) {
-        commit.new_stamp = self.recoveries.get(&commit.block.id).copied().unwrap_or(commit.new_stamp);
+    pub(super) fn renew(&self, state: &State, commit: &mut CommitBlockSync) {
+        let owner = owned_blocks(state).into_iter().find(|(id, _)| *id == commit.block.id);
+        let present = owner.and_then(|(_, meta)| self.recoveries.get(&meta.inode));
+        commit.new_stamp = present.copied().unwrap_or(commit.new_stamp);
     }
 }
 

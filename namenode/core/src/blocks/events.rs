@@ -162,6 +162,9 @@ impl BlockMap {
         if place.drops.times(block.id) > 0 && place.drops.stamp(block.id) == Some(block.stamp) {
             return self.dropped(volume, block.id);
         }
+        if place.deletes.stamp(block.id).is_some() && place.deletes.times(block.id) == 0 {
+            return; // About something else; the order is about to go out and will be confirmed itself.
+        }
         let Some(slot) = self.table.find(block.id) else {
             if place.deletes.stamp(block.id).is_some_and(|s| s <= block.stamp) {
                 place.deletes.remove(block.id);

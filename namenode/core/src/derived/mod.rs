@@ -83,7 +83,10 @@ impl State {
                 self.blocks.stop_recovery(block.id);
                 self.update_last_block(*file, holders.as_deref());
             }
-            Edit::BlockRecovering { file, .. } => self.recover_last_block(*file),
+            Edit::BlockRecovering { file, .. } => {
+                self.resumed.remove(file);
+                self.recover_last_block(*file);
+            }
             Edit::Remembered { call, .. } => {
                 self.calls.insert(*call, seq);
             }
@@ -127,6 +130,7 @@ impl State {
         if let Some(lease) = self.rows.inode(id).and_then(Inode::lease) {
             self.leases.remove(&lease.client, id);
             self.leaderless.remove(&id);
+            self.resumed.remove(&id);
         }
     }
 

@@ -3,8 +3,8 @@
 use super::State;
 use crate::derived::NAMENODE_HOLDER;
 use crate::rows::{Edit, decode_record, encode_record};
-use mammoth_protocol::Seq;
 use mammoth_protocol::journaled::{CorruptRow, Journaled};
+use mammoth_protocol::{InodeId, Seq};
 
 impl Journaled for State {
     type Edit = Edit;
@@ -37,8 +37,12 @@ impl Journaled for State {
         self.rows.finish_load()?;
         self.derive()?;
         self.blocks.loaded(self.clock);
-        // Recoveries under way go on with the stamps that their rows name, once there are datanodes to lead them.
-        self.leaderless = self.leases.files_of(NAMENODE_HOLDER).collect();
+        // A leader may have recovered some of the replicas under the stamp that the row names, and another attempt under the
+        // same stamp could agree on another length.
+        self.leaderless.clear();
+        let recovering =
+            |id: &InodeId| self.rows.last_block(*id).and_then(|(_, _, building)| building?.recovery).is_some();
+        self.resumed = self.leases.files_of(NAMENODE_HOLDER).filter(recovering).collect();
         self.publish_past();
         Ok(())
     }

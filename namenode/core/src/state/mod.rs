@@ -24,7 +24,7 @@ use std::collections::BTreeSet;
 /// |---|---|---|
 /// | `rows` | hard: log and checkpoint | `apply` only |
 /// | `tree`, `leases` (who), `calls` | derived from `rows` | `apply` only |
-/// | `blocks`, `leases` (when), `leaderless`, `clock` | soft: rebuilt from reports | `observe`, `tick` |
+/// | `blocks`, `leases` (when), `leaderless`, `resumed`, `clock` | soft: rebuilt from reports | `observe`, `tick` |
 #[derive(Clone, Debug)]
 pub struct State {
     pub(crate) config: CoreConfig,
@@ -36,6 +36,8 @@ pub struct State {
     pub(crate) blocks: BlockMap,
     /// Files in recovery whose last block no datanode could be found to lead the recovery of.
     pub(crate) leaderless: BTreeSet<InodeId>,
+    /// Files in recovery since before this namenode started, which need a new attempt under a new stamp.
+    pub(crate) resumed: BTreeSet<InodeId>,
     /// The latest time that `observe` or `tick` was told.
     pub(crate) clock: Now,
     /// What this namenode remembers of the past; datanodes compare it with theirs.
@@ -57,6 +59,7 @@ impl State {
             calls: HashMap::default(),
             blocks,
             leaderless: BTreeSet::new(),
+            resumed: BTreeSet::new(),
             clock: now,
             past: HighWater::default(),
             config,

@@ -19,13 +19,29 @@ const EDGES: &[(&str, &[&str])] = &[
     ("web", &["protocol", "platform"]),
     ("journal", &["protocol", "platform"]),
     ("namenode-core", &["protocol"]),
-    ("simulator", &["namenode-core", "journal", "protocol"]),
+    ("simulator", &["namenode-core", "jobtracker-core", "engine-core", "journal", "protocol"]),
     ("client", &["protocol", "platform", "net"]),
     ("cli", &["client", "protocol", "platform"]),
     ("namenode", &["namenode-core", "net", "web", "journal", "protocol", "platform"]),
     ("datanode", &["client", "net", "web", "protocol", "platform"]),
+    ("jobtracker-core", &["protocol"]),
+    ("jobtracker", &["jobtracker-core", "client", "web", "journal", "protocol", "platform"]),
+    ("tasktracker", &["client", "web", "protocol", "platform"]),
+    ("runtime-derive", &[]),
+    ("runtime", &["runtime-derive", "client", "protocol", "platform"]),
+    ("mapreduce", &["runtime", "client", "protocol", "platform"]),
+    ("engine-core", &["protocol"]),
+    ("engine", &["engine-core", "runtime", "client", "web", "protocol", "platform"]),
+    ("rdd", &["engine", "runtime", "protocol", "platform"]),
+    ("examples", &["mapreduce", "rdd"]),
     ("bench", &["client", "protocol", "platform"]),
-    ("mammoth", &["namenode", "datanode", "client", "cli", "net", "web", "protocol", "platform"]),
+    (
+        "mammoth",
+        &[
+            "namenode", "datanode", "jobtracker", "tasktracker", "client", "cli", "runtime", "mapreduce", "engine", "rdd",
+            "examples", "net", "web", "protocol", "platform",
+        ],
+    ),
 ];
 
 /// Texts that no file of a pure core may contain, with what to do instead.

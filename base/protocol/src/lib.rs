@@ -8,6 +8,7 @@ pub mod error;
 pub mod hadoop;
 pub mod ids;
 pub mod internal;
+pub mod jobs;
 pub mod journaled;
 pub mod limits;
 pub mod path;

@@ -3,6 +3,7 @@
 mod client;
 mod common;
 mod datanode;
+mod jobs;
 mod mammoth;
 mod namenode;
 
@@ -15,6 +16,7 @@ pub mod keys {
     pub use super::client::keys::*;
     pub use super::common::keys::*;
     pub use super::datanode::keys::*;
+    pub use super::jobs::keys::*;
     pub use super::mammoth::keys::*;
     pub use super::namenode::keys::*;
 }
@@ -48,7 +50,7 @@ static BY_NAME: LazyLock<BTreeMap<&'static str, &'static Spec>> =
 
 /// Every key of the table.
 pub fn all() -> impl Iterator<Item = &'static Spec> {
-    let parts = [common::TABLE, client::TABLE, namenode::TABLE, datanode::TABLE, mammoth::TABLE];
+    let parts = [common::TABLE, client::TABLE, namenode::TABLE, datanode::TABLE, jobs::TABLE, mammoth::TABLE];
     parts.into_iter().flatten().copied()
 }
 

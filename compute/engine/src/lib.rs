@@ -1,0 +1,1 @@
+//! The in-memory mode, untyped: plan, executor, blocks, driver.

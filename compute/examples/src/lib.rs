@@ -1,0 +1,1 @@
+//! Word count, grep and others, each for both modes side by side.

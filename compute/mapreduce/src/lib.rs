@@ -1,0 +1,1 @@
+//! Write MapReduce jobs: mapper, reducer, combiner, fold, partitioner.

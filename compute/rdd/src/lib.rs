@@ -1,0 +1,1 @@
+//! Write in-memory programs: contexts, datasets, broadcasts, accumulators.

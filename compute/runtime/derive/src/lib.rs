@@ -1,0 +1,1 @@
+//! Derives the order-preserving encoding of keys.

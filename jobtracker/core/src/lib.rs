@@ -1,0 +1,1 @@
+//! The jobtracker as a pure state machine: jobs, tasks, attempts, grants, executors.

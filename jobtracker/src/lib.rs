@@ -1,0 +1,1 @@
+//! The jobtracker daemon: one thread that owns the core, and its doors.

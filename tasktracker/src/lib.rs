@@ -1,0 +1,1 @@
+//! The tasktracker daemon: grants, child processes, localised programs, the shuffle server.

@@ -32,6 +32,19 @@ pub enum ClientError {
         /// What the system said, such as `Connection refused`.
         cause: String,
     },
+    /// No connection to the jobtracker, within the time that a client waits for one.
+    #[error(
+        "No jobtracker at {address}: {cause}; check that it runs there and that its address (MAMMOTH_JOBTRACKER or \
+         mapreduce.jobtracker.http.address) is right"
+    )]
+    NoJobtracker {
+        /// Host and port that were tried.
+        address: String,
+        /// What kind of error it was.
+        kind: io::ErrorKind,
+        /// What the system said, such as `Connection refused`.
+        cause: String,
+    },
     /// The connection broke during a call and the call could not be repeated in time; it may have taken effect.
     #[error("Connection to {address} lost during {method}: {cause}")]
     Lost {
@@ -94,6 +107,7 @@ impl ClientError {
             Self::Read { .. } => ErrorCode::BlockMissing,
             Self::Invalid(_) => ErrorCode::IllegalArgument,
             Self::Unreachable { .. }
+            | Self::NoJobtracker { .. }
             | Self::Lost { .. }
             | Self::Protocol { .. }
             | Self::Write { .. }
@@ -122,7 +136,7 @@ impl ClientError {
 
     fn io_kind(&self) -> io::ErrorKind {
         match self {
-            Self::Unreachable { kind, .. } => *kind,
+            Self::Unreachable { kind, .. } | Self::NoJobtracker { kind, .. } => *kind,
             Self::Lost { .. } => io::ErrorKind::ConnectionReset,
             Self::Protocol { .. } => io::ErrorKind::InvalidData,
             Self::Invalid(_) => io::ErrorKind::InvalidInput,

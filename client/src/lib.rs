@@ -1,4 +1,5 @@
-//! The client library: files of a Mammoth or HDFS cluster over Hadoop RPC and the data-transfer protocol.
+//! The client library: files of a Mammoth or HDFS cluster over Hadoop RPC and the data-transfer protocol, and jobs by a
+//! Mammoth jobtracker over HTTP ([`JobClient`]).
 //!
 //! [`DfsClient`] is one identity towards one namenode: cheap to clone, safe to share between threads. Every call blocks; the
 //! few threads that are needed (a sender and a receiver for each open [`FileWriter`], one that renews leases) are the
@@ -25,6 +26,7 @@ mod admin;
 mod client;
 mod config;
 mod error;
+mod jobs;
 mod lease;
 mod reader;
 mod rpc;
@@ -37,6 +39,7 @@ mod writer;
 pub use client::{DfsClient, Listing};
 pub use config::{ClientConfig, Components, ReplaceDatanode, ReplacePolicy};
 pub use error::ClientError;
+pub use jobs::JobClient;
 pub use reader::FileReader;
 pub use types::{
     AdminState, BlockLocations, ContentSummary, CreateOptions, DatanodeInfo, FileKind, FileStatus, FsStats,

@@ -6,6 +6,7 @@
 //! - [`error`]: the JSON body of a refusal, as WebHDFS clients parse it
 //! - [`body`]: request bodies with a limit on size and time
 //! - [`html`], [`page`], [`assets`]: pages as plain server-rendered HTML, one stylesheet, nothing from elsewhere
+//! - [`inbox`]: from the doors to the one thread that owns a state
 //! - [`text`]: numbers, sizes, durations and times for people
 //! - [`metrics`]: the text that Prometheus scrapes
 //!
@@ -16,6 +17,7 @@ pub mod body;
 pub mod error;
 pub mod host;
 pub mod html;
+pub mod inbox;
 pub mod metrics;
 pub mod page;
 pub mod serve;

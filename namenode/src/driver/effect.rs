@@ -1,6 +1,5 @@
 //! Requests on their way in, and answers on their way out.
 
-use super::inbox::ending;
 use mammoth_namenode_core::api::{Answer, Command, Query, Reply, Report};
 use mammoth_protocol::internal::{DnCommand, RegisterRequest};
 use mammoth_protocol::{Caller, Epoch, ErrorCode, FsError, Seq, StorageId};
@@ -20,6 +19,11 @@ pub struct Reported {
     pub resync: Vec<StorageId>,
     /// Highest durable sequence of the edit log when this left.
     pub seq: Seq,
+}
+
+/// The namenode ends, and says so to whoever still asks.
+pub(crate) fn ending() -> FsError {
+    FsError::new(ErrorCode::Retriable, "the namenode is shutting down")
 }
 
 /// A request of a door.

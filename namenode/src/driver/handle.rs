@@ -1,10 +1,10 @@
 //! How the doors reach the driver.
 
-use super::effect::{Ask, Reported, Way};
-use super::inbox::{Inbox, Lane, ending};
+use super::effect::{Ask, Reported, Way, ending};
 use mammoth_namenode_core::api::{Answer, Command, Query, Reply, Report};
 use mammoth_protocol::internal::RegisterRequest;
 use mammoth_protocol::{Caller, Epoch, FsError};
+use mammoth_web::inbox::{Inbox, Lane};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 /// when all that it depends on is durable.
 #[derive(Clone)]
 pub struct DriverHandle {
-    pub(super) inbox: Arc<Inbox>,
+    pub(super) inbox: Arc<Inbox<Ask>>,
 }
 
 impl DriverHandle {
@@ -38,7 +38,7 @@ impl DriverHandle {
     /// As [`Self::command`].
     pub async fn report(&self, report: Report) -> Result<Reported, FsError> {
         let lane = match report {
-            Report::Register { .. } | Report::Heartbeat(_) | Report::Incremental(_) | Report::Full(_) => Lane::Datanode,
+            Report::Register { .. } | Report::Heartbeat(_) | Report::Incremental(_) | Report::Full(_) => Lane::Daemon,
             Report::Bad { .. } | Report::RenewLease { .. } | Report::SafeMode(_) => Lane::Client,
         };
         self.ask(lane, |answer| Ask::Report { report, answer }).await
@@ -49,12 +49,12 @@ impl DriverHandle {
     /// # Errors
     /// As [`Self::command`].
     pub async fn register(&self, request: RegisterRequest) -> Result<Epoch, FsError> {
-        self.ask(Lane::Datanode, |answer| Ask::Register { request, answer }).await
+        self.ask(Lane::Daemon, |answer| Ask::Register { request, answer }).await
     }
 
     async fn ask<T>(&self, lane: Lane, ask: impl FnOnce(Way<T>) -> Ask) -> Result<T, FsError> {
         let (answer, waiting) = oneshot::channel();
-        self.inbox.put(lane, ask(answer)).await?;
+        self.inbox.put(lane, ask(answer)).await.map_err(|_| ending())?;
         // The driver is gone, and with it the way back.
         waiting.await.unwrap_or_else(|_| Err(ending()))
     }

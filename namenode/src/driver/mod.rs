@@ -10,7 +10,6 @@
 
 mod effect;
 mod handle;
-mod inbox;
 #[cfg(test)]
 mod tests;
 mod unsynced;
@@ -20,13 +19,13 @@ pub use handle::DriverHandle;
 
 use crate::metrics::{Metrics, Operation};
 use effect::{Ask, Effect, Way};
-use inbox::Inbox;
 use mammoth_journal::{Committed, Failed, Journal, Refused};
 use mammoth_namenode_core::api::{Answer, Command, Outcome, Query, Reply, Report};
 use mammoth_namenode_core::{Edit, State};
 use mammoth_platform::{Clock, Entropy};
 use mammoth_protocol::internal::RegisterRequest;
 use mammoth_protocol::{Auth, Caller, Epoch, ErrorCode, FsError, InodeId, Now, Term};
+use mammoth_web::inbox::Inbox;
 use std::sync::Arc;
 use std::time::Duration;
 use unsynced::Unsynced;
@@ -40,11 +39,11 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The mailbox of a driver that is about to run: [`Mailbox::handle`] for the doors, [`Mailbox::poke`] for the journal.
 #[derive(Clone)]
-pub struct Mailbox(Arc<Inbox>);
+pub struct Mailbox(Arc<Inbox<Ask>>);
 
 impl Default for Mailbox {
     fn default() -> Self {
-        Self(Arc::new(Inbox::new()))
+        Self(Arc::new(Inbox::default()))
     }
 }
 
@@ -90,7 +89,7 @@ pub struct Held(Effect);
 pub struct Driver {
     state: State,
     journal: Journal<Held>,
-    inbox: Arc<Inbox>,
+    inbox: Arc<Inbox<Ask>>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     metrics: Arc<Metrics>,
@@ -106,7 +105,7 @@ pub struct Driver {
 }
 
 /// Closes the inbox however the driver ends, so that nobody waits for one that panicked.
-struct CloseAtEnd(Arc<Inbox>);
+struct CloseAtEnd(Arc<Inbox<Ask>>);
 
 impl Drop for CloseAtEnd {
     fn drop(&mut self) {

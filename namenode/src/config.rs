@@ -2,9 +2,10 @@
 
 use crate::error::StartError;
 use mammoth_namenode_core::api::CoreConfig;
-use mammoth_platform::settings::{Addr, HostPort, Key};
+use mammoth_platform::settings::HostPort;
 use mammoth_platform::{Settings, keys, process};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use mammoth_web::bind;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 /// Setting with further names under which the HTTP doors may be called, between commas.
@@ -63,20 +64,15 @@ impl NamenodeConfig {
     /// A value that cannot be accepted; a host without address; an address that other machines can reach.
     pub fn from_settings(settings: &Settings) -> Result<Self, StartError> {
         let rpc = rpc_host_port(settings)?;
-        let http = http_host_port(settings)?;
+        let http = bind::door_address(settings, keys::DFS_NAMENODE_HTTP_ADDRESS)?;
         let internal = settings.addr(keys::MAMMOTH_NAMENODE_INTERNAL_ADDRESS)?;
-        let mut host_names = vec![process::host_name(), rpc.host.clone(), http.host.clone()];
-        if let Some((listed, _)) = settings.raw(ALLOWED_HOSTS)? {
-            host_names.extend(listed.split(',').map(|name| name.trim().to_owned()));
-        }
-        host_names
-            .retain(|name| !name.is_empty() && name.parse().is_ok_and(|ip: IpAddr| ip.is_unspecified()).eq(&false));
+        let host_names = bind::host_names(settings, &[&process::host_name(), &rpc.host, &http.host])?;
         let page_user = settings.raw(PAGE_USER.0)?.map_or_else(|| PAGE_USER.1.to_owned(), |(user, _)| user);
         Ok(Self {
             dir: data_dir(settings)?,
             rpc: rpc_bind(settings, &rpc)?,
-            http: resolve(keys::DFS_NAMENODE_HTTP_ADDRESS.name(), &http)?,
-            internal: resolve(keys::MAMMOTH_NAMENODE_INTERNAL_ADDRESS.name(), &internal)?,
+            http: bind::resolve(keys::DFS_NAMENODE_HTTP_ADDRESS.name(), &http)?,
+            internal: bind::resolve(keys::MAMMOTH_NAMENODE_INTERNAL_ADDRESS.name(), &internal)?,
             host_names,
             page_user,
             core: core_config(settings)?,
@@ -116,31 +112,13 @@ fn rpc_host_port(settings: &Settings) -> Result<HostPort, StartError> {
     Ok(HostPort { host: host.trim_start_matches('[').trim_end_matches(']').to_owned(), port })
 }
 
-/// The HTTP address; Hadoop's default of all interfaces becomes loopback, as nothing protects the door yet.
-fn http_host_port(settings: &Settings) -> Result<HostPort, StartError> {
-    let key: Key<Addr> = keys::DFS_NAMENODE_HTTP_ADDRESS;
-    let mut addr = settings.addr(key)?;
-    if !settings.is_given(key.name()) {
-        addr.host = Ipv4Addr::LOCALHOST.to_string();
-    }
-    Ok(addr)
-}
-
 /// Where to listen for RPC, which may be another host than clients call.
 fn rpc_bind(settings: &Settings, rpc: &HostPort) -> Result<SocketAddr, StartError> {
-    let bind = settings.text(keys::DFS_NAMENODE_RPC_BIND_HOST)?;
-    if bind.is_empty() {
-        return resolve(keys::DFS_NAMENODE_RPC_ADDRESS.name(), rpc);
+    let host = settings.text(keys::DFS_NAMENODE_RPC_BIND_HOST)?;
+    if host.is_empty() {
+        return Ok(bind::resolve(keys::DFS_NAMENODE_RPC_ADDRESS.name(), rpc)?);
     }
-    resolve(keys::DFS_NAMENODE_RPC_BIND_HOST.name(), &HostPort { host: bind, port: rpc.port })
-}
-
-fn resolve(key: &'static str, addr: &HostPort) -> Result<SocketAddr, StartError> {
-    let fail = |source| StartError::Host { key, host: addr.host.clone(), source };
-    let mut found = (addr.host.as_str(), addr.port).to_socket_addrs().map_err(fail)?;
-    let none = || fail(std::io::Error::other("it has none"));
-    let addr = found.next().ok_or_else(none)?;
-    if addr.ip().is_loopback() { Ok(addr) } else { Err(StartError::NotLoopback { key, addr }) }
+    Ok(bind::resolve(keys::DFS_NAMENODE_RPC_BIND_HOST.name(), &HostPort { host, port: rpc.port })?)
 }
 
 fn server_defaults(settings: &Settings) -> Result<ServerDefaults, StartError> {

@@ -19,8 +19,8 @@ use mammoth_net::rpc::server::{ServerLimits, serve as serve_rpc};
 use mammoth_platform::{Clock, Entropy, Shutdown, SystemClock, SystemEntropy, Workers};
 use mammoth_protocol::internal::ClusterIdentity;
 use mammoth_protocol::{Seq, Term};
+use mammoth_web::bind::listen;
 use mammoth_web::{AllowedHosts, ServeLimits, serve};
-use socket2::{Domain, Socket, Type};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,8 +31,6 @@ use tokio::sync::watch;
 const DOOR_STACK: usize = 512 * 1024;
 /// Threads for the rare small file that a door reads.
 const BLOCKING_THREADS_MAX: usize = 4;
-/// Connections that may wait to be accepted: a short queue would make clients of a busy moment wait a second to try again.
-const BACKLOG: i32 = 4096;
 /// How long the parts of a namenode may take to end.
 const END_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -149,9 +147,9 @@ impl Listeners {
         let http_key = keys::DFS_NAMENODE_HTTP_ADDRESS.name();
         let internal_key = keys::MAMMOTH_NAMENODE_INTERNAL_ADDRESS.name();
         Ok(Self {
-            rpc: bind("Hadoop RPC", rpc_key, config.rpc)?,
-            http: bind("the status page", http_key, config.http)?,
-            internal: bind("datanodes", internal_key, config.internal)?,
+            rpc: listen("Hadoop RPC", rpc_key, config.rpc)?,
+            http: listen("the status page", http_key, config.http)?,
+            internal: listen("datanodes", internal_key, config.internal)?,
         })
     }
 
@@ -159,20 +157,6 @@ impl Listeners {
         let addr = |listener: &TcpListener| listener.local_addr().map_err(StartError::Threads);
         Ok(Addrs { rpc: addr(&self.rpc)?, http: addr(&self.http)?, internal: addr(&self.internal)? })
     }
-}
-
-fn bind(door: &'static str, key: &'static str, addr: SocketAddr) -> Result<TcpListener, StartError> {
-    listen(addr).map_err(|source| StartError::Bind { door, key, addr, source })
-}
-
-fn listen(addr: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
-    // A restart must not wait for the connections of its predecessor to be forgotten.
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&addr.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
 }
 
 /// Starts a namenode: returns with its doors open.

@@ -271,6 +271,6 @@ fn starts_that_cannot_be_name_the_address_or_the_folder() {
     let mut open = settings_in(other.path());
     open.set(keys::DFS_NAMENODE_HTTP_ADDRESS.name(), "0.0.0.0:0");
     let error = NamenodeConfig::from_settings(&open).expect_err("nothing protects it");
-    assert!(matches!(error, StartError::NotLoopback { .. }), "{error}");
+    assert!(matches!(error, StartError::Bind(mammoth_web::bind::BindError::NotLoopback { .. })), "{error}");
     stopped(handle);
 }

@@ -4,6 +4,7 @@
 //! - [`mod@serve`]: the accept loop, with a bound on connections that silent clients cannot exhaust
 //! - [`host`]: refuses requests for names that are not ours, so that no web page can reach a daemon by rebinding a name
 //! - [`error`]: the JSON body of a refusal, as WebHDFS clients parse it
+//! - [`bind`]: from a setting to a listening socket
 //! - [`body`]: request bodies with a limit on size and time
 //! - [`html`], [`page`], [`assets`]: pages as plain server-rendered HTML, one stylesheet, nothing from elsewhere
 //! - [`inbox`]: from the doors to the one thread that owns a state
@@ -13,6 +14,7 @@
 //! What is absent: request signing between daemons, TLS, WebHDFS parameters, templates and JavaScript.
 
 pub mod assets;
+pub mod bind;
 pub mod body;
 pub mod error;
 pub mod host;

@@ -11,8 +11,10 @@ use crate::registration::Registration;
 use crate::report::Reporter;
 use crate::store::{LockedVolumes, Opening, ScrubRules, Store, StoreRules};
 use crate::transfer::{Context, Counters, Server, Sockets};
-use mammoth_platform::{Clock, Entropy, Shutdown, SystemClock, SystemEntropy, Workers, process};
+use mammoth_platform::settings::{Addr, Key};
+use mammoth_platform::{Clock, Entropy, Shutdown, SystemClock, SystemEntropy, Workers, keys, process};
 use mammoth_protocol::internal::{ClusterIdentity, DatanodeAddr};
+use mammoth_web::bind::listen;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -222,20 +224,23 @@ struct Listeners {
 
 impl Listeners {
     fn bind(config: &DatanodeConfig) -> Result<Self> {
-        let (transfer, transfer_addr) = bind(config.transfer.bind)?;
-        let (http, http_addr) = bind(config.http.bind)?;
-        let (ipc, ipc_addr) = bind(config.ipc.bind)?;
+        let (transfer_key, http_key, ipc_key) =
+            (keys::DFS_DATANODE_ADDRESS, keys::DFS_DATANODE_HTTP_ADDRESS, keys::DFS_DATANODE_IPC_ADDRESS);
+        let (transfer, transfer_addr) = bind("data transfers", transfer_key, config.transfer.bind)?;
+        let (http, http_addr) = bind("the status page", http_key, config.http.bind)?;
+        let (ipc, ipc_addr) = bind("Hadoop RPC", ipc_key, config.ipc.bind)?;
+        // Transfers are threads that wait for their sockets.
+        let fail = |source| DatanodeError::Bind { addr: transfer_addr.to_string(), source };
+        transfer.set_nonblocking(false).map_err(fail)?;
         let addrs = Addrs { transfer: transfer_addr, http: http_addr, ipc: ipc_addr };
         Ok(Self { transfer, http, ipc, addrs })
     }
 }
 
-fn bind(addr: SocketAddr) -> Result<(TcpListener, SocketAddr)> {
-    let bound = TcpListener::bind(addr).and_then(|listener| {
-        let addr = listener.local_addr()?;
-        Ok((listener, addr))
-    });
-    bound.map_err(|source| DatanodeError::Bind { addr: addr.to_string(), source })
+fn bind(door: &'static str, key: Key<Addr>, addr: SocketAddr) -> Result<(TcpListener, SocketAddr)> {
+    let listener = listen(door, key.name(), addr)?;
+    let bound = listener.local_addr().map_err(|source| DatanodeError::Bind { addr: addr.to_string(), source })?;
+    Ok((listener, bound))
 }
 
 /// What others are told: what the operator said, otherwise where the doors really are.

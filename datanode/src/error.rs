@@ -4,6 +4,7 @@ use mammoth_net::data::DataError;
 use mammoth_platform::PlatformError;
 use mammoth_protocol::wire::WireError;
 use mammoth_protocol::{Block, GenStamp, StorageId};
+use mammoth_web::bind::BindError;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -45,6 +46,9 @@ pub enum DatanodeError {
         /// Why not.
         reason: String,
     },
+    /// The port of a door cannot be had.
+    #[error(transparent)]
+    Door(#[from] BindError),
     /// A socket for one of the doors cannot be had.
     #[error("cannot listen on {addr}: {source}")]
     Bind {

@@ -24,10 +24,23 @@ pub enum Verb {
     Down(Down),
     /// Restart one daemon of a running cluster.
     Restart(Restart),
+    /// Run an example on disk, in memory and in a plain loop, and compare what that took.
+    Compare(Compare),
     /// Run a namenode.
     Namenode(Daemon),
     /// Run a datanode.
     Datanode(Daemon),
+    /// Run a jobtracker.
+    Jobtracker(Daemon),
+    /// Run a tasktracker.
+    Tasktracker(Daemon),
+    /// Jobs, as the program `mapred`.
+    #[command(disable_help_flag = true)]
+    Mapred {
+        /// Arguments of `mapred`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, num_args = 0..)]
+        args: Vec<OsString>,
+    },
     /// The file system shell, as the program `dfs`.
     #[command(disable_help_flag = true)]
     Dfs {
@@ -64,6 +77,19 @@ pub struct Demo {
     pub settings: SettingArgs,
 }
 
+/// `mammoth compare`.
+#[derive(Debug, Args)]
+pub struct Compare {
+    /// wordcount or grep.
+    pub example: String,
+    /// The input, and for grep the pattern. A path of the cluster that MAMMOTH_FS and MAMMOTH_JOBTRACKER name; without them a
+    /// local file, which is stored in a cluster made for the occasion.
+    pub args: Vec<String>,
+    /// Settings.
+    #[command(flatten)]
+    pub settings: SettingArgs,
+}
+
 /// `mammoth up`.
 #[derive(Debug, Clone, Args)]
 pub struct Up {
@@ -73,6 +99,9 @@ pub struct Up {
     /// How many datanodes (default: as many as the folder has, 3 in a new one).
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub datanodes: Option<u16>,
+    /// How many tasktrackers (default: as many as the folder has, 3 in a new one); 0 for a file system without jobs.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(0..=64))]
+    pub tasktrackers: Option<u16>,
     /// Spread the datanodes over this many racks.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub racks: Option<u16>,
@@ -90,6 +119,23 @@ pub struct Up {
     pub settings: SettingArgs,
 }
 
+impl Up {
+    /// A cluster in a folder that goes away with it.
+    #[must_use]
+    pub fn temporary(dir: &std::path::Path, datanodes: u16, settings: SettingArgs) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            datanodes: Some(datanodes),
+            tasktrackers: None,
+            racks: None,
+            processes: false,
+            detach: false,
+            port_base: None,
+            settings,
+        }
+    }
+}
+
 /// `mammoth down`.
 #[derive(Debug, Args)]
 pub struct Down {
@@ -104,11 +150,11 @@ pub struct Restart {
     /// Folder of the cluster.
     #[arg(long)]
     pub dir: PathBuf,
-    /// Which daemon: namenode, datanode-1, ...
+    /// Which daemon: namenode, datanode-1, jobtracker, tasktracker-1, ...
     pub name: String,
 }
 
-/// `mammoth namenode`, `mammoth datanode` and the programs of those names.
+/// `mammoth namenode`, `mammoth datanode`, `mammoth jobtracker`, `mammoth tasktracker` and the programs of those names.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Daemon {

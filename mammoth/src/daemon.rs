@@ -1,20 +1,23 @@
-//! One daemon in this process: the programs `namenode` and `datanode`, and the subcommands of those names.
+//! One daemon in this process: the programs `namenode`, `datanode`, `jobtracker` and `tasktracker`, and the subcommands of those names.
 
 use crate::args::{Daemon, SettingArgs};
-use crate::layout::Role;
+use crate::layout::{Role, is_for_clients};
 use crate::processes::LISTENING;
 use mammoth_platform::settings::Settings;
 use mammoth_platform::shutdown::Shutdown;
 use mammoth_platform::{signals, telemetry};
 use std::io::{Read, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// A daemon of either kind that runs in this process.
+/// A daemon of any kind that runs in this process.
 pub enum DaemonHandle {
     /// The namenode.
     Namenode(mammoth_namenode::Handle),
     /// A datanode.
     Datanode(mammoth_datanode::Handle),
+    /// The jobtracker.
+    Jobtracker(mammoth_jobtracker::Handle),
 }
 
 impl DaemonHandle {
@@ -34,6 +37,13 @@ impl DaemonHandle {
                 let components = mammoth_datanode::Components::system();
                 mammoth_datanode::start(config, components).map(Self::Datanode).map_err(|e| e.to_string())
             }
+            Role::Jobtracker => {
+                let config =
+                    mammoth_jobtracker::JobtrackerConfig::from_settings(settings).map_err(|e| e.to_string())?;
+                let components = mammoth_jobtracker::Components::default();
+                mammoth_jobtracker::start(config, components).map(Self::Jobtracker).map_err(|e| e.to_string())
+            }
+            Role::Tasktracker => Err("NOT YET".to_owned()),
         }
     }
 
@@ -42,6 +52,7 @@ impl DaemonHandle {
         match self {
             Self::Namenode(handle) => handle.shutdown(),
             Self::Datanode(handle) => handle.shutdown(),
+            Self::Jobtracker(handle) => handle.shutdown(),
         }
     }
 
@@ -53,6 +64,7 @@ impl DaemonHandle {
         match self {
             Self::Namenode(handle) => handle.wait().map_err(|e| e.to_string()),
             Self::Datanode(handle) => handle.wait().map_err(|e| e.to_string()),
+            Self::Jobtracker(handle) => handle.wait(),
         }
     }
 
@@ -62,6 +74,7 @@ impl DaemonHandle {
         match self {
             Self::Namenode(handle) => handle.fatal_reason(),
             Self::Datanode(handle) => handle.fatal(),
+            Self::Jobtracker(handle) => handle.fatal_reason(),
         }
     }
 
@@ -77,6 +90,10 @@ impl DaemonHandle {
                 let addrs = handle.addrs();
                 vec![("transfer", addrs.transfer), ("http", addrs.http), ("ipc", addrs.ipc)]
             }
+            Self::Jobtracker(handle) => {
+                let addrs = handle.addrs();
+                vec![("http", addrs.http), ("internal", addrs.internal)]
+            }
         }
     }
 }
@@ -86,12 +103,18 @@ impl DaemonHandle {
 /// # Errors
 /// A bad value or an unreadable folder, in one line.
 pub fn load_settings(args: &SettingArgs) -> Result<Settings, String> {
-    let conf = args.conf.clone().or_else(|| std::env::var_os("HADOOP_CONF_DIR").map(Into::into));
-    let settings = Settings::load(conf.as_deref(), &args.define).map_err(|e| e.to_string())?;
+    let settings = Settings::load(conf_dir(args).as_deref(), &args.define).map_err(|e| e.to_string())?;
     for warning in settings.validate().map_err(|e| e.to_string())? {
         tracing::warn!("{warning}");
     }
     Ok(settings)
+}
+
+/// The folder of settings: what the command line names, otherwise the environment's, unless a cluster left it for clients.
+pub(crate) fn conf_dir(args: &SettingArgs) -> Option<PathBuf> {
+    let from_environment =
+        || std::env::var_os("HADOOP_CONF_DIR").map(PathBuf::from).filter(|conf| !is_for_clients(conf));
+    args.conf.clone().or_else(from_environment)
 }
 
 /// The whole life of a daemon that has this process to itself.

@@ -32,7 +32,7 @@ pub fn run(args: &Demo) -> Result<(), String> {
     let stop = Shutdown::new();
     signals::on_terminate(&stop).map_err(|e| e.to_string())?;
     let begin = clock.monotonic_ns();
-    let plan = up::plan_for(&dir, &up_args(temp.path(), args))?;
+    let plan = up::plan_for(&dir, &Up::temporary(temp.path(), args.datanodes, SettingArgs::default()))?;
     let mut cluster = Embedded::start(&dir, &plan, &settings)?;
     let result = cluster.wait_ready(up::READY_LIMIT, &stop).and_then(|()| {
         let ms = (clock.monotonic_ns() - begin) / 1_000_000;
@@ -47,18 +47,6 @@ pub fn run(args: &Demo) -> Result<(), String> {
     }
     cluster.stop();
     result
-}
-
-fn up_args(dir: &Path, args: &Demo) -> Up {
-    Up {
-        dir: dir.to_owned(),
-        datanodes: Some(args.datanodes),
-        racks: None,
-        processes: false,
-        detach: false,
-        port_base: None,
-        settings: SettingArgs::default(),
-    }
 }
 
 /// Stores every file, reads it back, and says where to go on.

@@ -21,7 +21,7 @@ struct Member {
 }
 
 impl Embedded {
-    /// Starts the namenode, then all datanodes at once.
+    /// Starts the namenode, then all others at once.
     ///
     /// # Errors
     /// The first daemon that did not start, in one line; those that did are stopped again.
@@ -54,9 +54,8 @@ impl Embedded {
     }
 
     fn launch(&self, planned: &PlannedDaemon) -> Result<DaemonHandle, String> {
-        let namenode = self.plan.daemons.first().ok_or("the plan has no daemon")?;
         let mut settings = self.settings.clone();
-        for (key, value) in daemon_settings(&self.dir, planned, namenode) {
+        for (key, value) in daemon_settings(&self.dir, planned, &self.plan) {
             settings.set(&key, value);
         }
         DaemonHandle::start(planned.role, &settings).map_err(|reason| format!("{}: {reason}", planned.name))
@@ -117,7 +116,7 @@ impl Embedded {
         Ok(())
     }
 
-    /// Stops everything, datanodes first.
+    /// Stops everything, the namenode last.
     pub fn stop(mut self) {
         for member in self.members.iter_mut().rev() {
             if let Some(handle) = &member.handle {
@@ -139,25 +138,17 @@ impl Embedded {
         self.plan.daemons.first().map(|namenode| namenode.addrs.http)
     }
 
-    /// How many datanodes it should have.
-    #[must_use]
-    pub fn datanodes(&self) -> usize {
-        self.plan.daemons.len().saturating_sub(1)
-    }
-
     /// Waits until it is ready.
     ///
     /// # Errors
     /// A daemon that ended, or time ran out.
     pub fn wait_ready(&mut self, limit: Duration, stop: &mammoth_platform::shutdown::Shutdown) -> Result<(), String> {
-        let http = self.namenode_http().ok_or("the plan has no namenode")?;
-        let client = crate::status::StatusClient::new(http).map_err(|e| e.to_string())?;
-        let datanodes = self.datanodes();
+        let plan = self.plan.clone();
         let alive = || match self.reap().first() {
             Some((name, reason)) => Err(format!("{name}: {reason}")),
             None if stop.is_triggered() => Err("stopped before it was ready".to_owned()),
             None => Ok(()),
         };
-        client.wait_ready(datanodes, limit, alive).map_err(|e| e.to_string())
+        crate::status::wait_ready(&plan, limit, alive)
     }
 }

@@ -3,13 +3,17 @@
 //! ```text
 //! DIR/plan.json          addresses, daemon count and settings: written before anything starts, kept for ever
 //! DIR/cluster.json       what runs now: one entry a daemon with pid, addresses, folders; gone when the cluster is down
-//! DIR/env                to source: MAMMOTH_FS, MAMMOTH_HTTP
-//! DIR/conf/              core-site.xml and hdfs-site.xml for Hadoop's own clients (HADOOP_CONF_DIR)
+//! DIR/env                to source: MAMMOTH_FS, MAMMOTH_HTTP, MAMMOTH_JOBTRACKER, HADOOP_CONF_DIR
+//! DIR/conf/              core-site.xml and hdfs-site.xml for clients, ours and Hadoop's own (HADOOP_CONF_DIR)
 //! DIR/data/NAME/         the daemon's data
 //! DIR/logs/NAME.log      its log; DIR/logs/up.log where they share a process
 //! DIR/in_use.lock        held by the process of an embedded cluster
 //! DIR/control.sock       where that process listens for `restart` and `down`
 //! ```
+
+mod clients;
+
+pub(crate) use clients::is_for_clients;
 
 use crate::ports::DaemonAddrs;
 use mammoth_platform::durable;
@@ -30,6 +34,10 @@ pub enum Role {
     Namenode,
     /// One of the datanodes.
     Datanode,
+    /// The one jobtracker.
+    Jobtracker,
+    /// One of the tasktrackers.
+    Tasktracker,
 }
 
 impl Role {
@@ -39,6 +47,8 @@ impl Role {
         match self {
             Self::Namenode => "namenode",
             Self::Datanode => "datanode",
+            Self::Jobtracker => "jobtracker",
+            Self::Tasktracker => "tasktracker",
         }
     }
 }
@@ -55,12 +65,34 @@ pub struct Plan {
 impl Plan {
     /// The layout that this program writes.
     pub const VERSION: u32 = 1;
+
+    /// The namenode.
+    #[must_use]
+    pub fn namenode(&self) -> Option<&PlannedDaemon> {
+        self.of(Role::Namenode).next()
+    }
+
+    /// The jobtracker, if the cluster has one.
+    #[must_use]
+    pub fn jobtracker(&self) -> Option<&PlannedDaemon> {
+        self.of(Role::Jobtracker).next()
+    }
+
+    /// How many daemons of a kind there are.
+    #[must_use]
+    pub fn count(&self, role: Role) -> usize {
+        self.of(role).count()
+    }
+
+    fn of(&self, role: Role) -> impl Iterator<Item = &PlannedDaemon> {
+        self.daemons.iter().filter(move |planned| planned.role == role)
+    }
 }
 
 /// One daemon of a [`Plan`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedDaemon {
-    /// `namenode`, `datanode-1`, ...
+    /// `namenode`, `datanode-1`, …, `jobtracker`, `tasktracker-1`, …
     pub name: String,
     /// Its kind.
     pub role: Role,
@@ -208,14 +240,11 @@ impl ClusterDir {
         self.read("cluster.json")
     }
 
-    /// Says what runs, and leaves what clients need: `env` and `conf`.
+    /// Says what runs.
     ///
     /// # Errors
     /// A failed write.
     pub fn write_running(&self, running: &Running) -> Result<(), LayoutError> {
-        if let Some(namenode) = running.daemons.first() {
-            self.write_client_files(&namenode.addrs)?;
-        }
         self.write("cluster.json", running)
     }
 
@@ -229,16 +258,6 @@ impl ClusterDir {
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(LayoutError::Io { path, source }),
             _ => Ok(()),
         }
-    }
-
-    fn write_client_files(&self, namenode: &DaemonAddrs) -> Result<(), LayoutError> {
-        let fs = namenode.rpc.map(|addr| format!("hdfs://{addr}")).unwrap_or_default();
-        let http = namenode.http;
-        self.write_text("env", &format!("export MAMMOTH_FS={fs}\nexport MAMMOTH_HTTP=http://{http}\n"))?;
-        self.write_text("conf/core-site.xml", &site(&[("fs.defaultFS", &fs)]))?;
-        let rpc = namenode.rpc.map(|addr| addr.to_string()).unwrap_or_default();
-        let pairs = [("dfs.namenode.rpc-address", rpc.as_str()), ("dfs.namenode.http-address", &http.to_string())];
-        self.write_text("conf/hdfs-site.xml", &site(&pairs))
     }
 
     fn read<T: for<'de> Deserialize<'de>>(&self, name: &str) -> Result<Option<T>, LayoutError> {
@@ -265,25 +284,9 @@ impl ClusterDir {
     }
 }
 
-/// A Hadoop configuration file of these properties.
-fn site(pairs: &[(&str, &str)]) -> String {
-    let mut xml = String::from("<?xml version=\"1.0\"?>\n<configuration>\n");
-    for (name, value) in pairs {
-        let value = value.replace('&', "&amp;").replace('<', "&lt;");
-        xml += &format!("  <property><name>{name}</name><value>{value}</value></property>\n");
-    }
-    xml + "</configuration>\n"
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn site_files_escape_their_values() {
-        let xml = site(&[("a.b", "x<y&z")]);
-        assert!(xml.contains("<name>a.b</name><value>x&lt;y&amp;z</value>"), "{xml}");
-    }
 
     #[test]
     fn opening_a_folder_without_a_cluster_says_what_to_do() {
@@ -313,8 +316,6 @@ mod tests {
         let running = Running { processes: false, supervisor: Some(7), daemons: vec![daemon] };
         dir.write_running(&running).expect("written");
         assert_eq!(dir.running().expect("read"), Some(running));
-        let env = std::fs::read_to_string(dir.root().join("env")).expect("env");
-        assert_eq!(env, "export MAMMOTH_FS=hdfs://127.0.0.1:2\nexport MAMMOTH_HTTP=http://127.0.0.1:1\n");
         dir.clear_running().expect("cleared");
         assert_eq!(dir.running().expect("read"), None);
     }

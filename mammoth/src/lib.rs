@@ -7,9 +7,10 @@
 //! - [`embedded`]: all daemons in this process, over the same sockets as anywhere else.
 //! - [`processes`]: every daemon as a process of its own.
 //! - [`control`]: how `restart` and `down` reach a running embedded cluster.
-//! - [`up`], [`demo`]: the commands.
+//! - [`up`], [`demo`], [`compare`]: the commands.
 
 pub mod args;
+pub mod compare;
 pub mod control;
 pub mod daemon;
 pub mod demo;
@@ -19,6 +20,13 @@ pub mod ports;
 pub mod processes;
 pub mod status;
 pub mod up;
+
+/// The program that holds the built-in jobs: `mammoth`, beside whatever runs now.
+#[must_use]
+pub fn examples_program() -> std::path::PathBuf {
+    let here = std::env::current_exe().unwrap_or_default();
+    here.with_file_name("mammoth")
+}
 
 /// Ends a command: one line on standard error and status 1 if it failed.
 #[must_use]

@@ -8,12 +8,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 /// Addresses of one daemon; those it does not have are `None`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DaemonAddrs {
-    /// Status page and JSON (namenode 9870, datanode 9864).
+    /// Pages and JSON (namenode 9870, datanode 9864, jobtracker 50030, tasktracker 50060).
     pub http: SocketAddr,
     /// Namenode: Hadoop RPC for clients (8020).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rpc: Option<SocketAddr>,
-    /// Namenode: for datanodes (8022).
+    /// Namenode: for datanodes (8022). Jobtracker: for tasktrackers (8021).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub internal: Option<SocketAddr>,
     /// Datanode: data transfer (9866).
@@ -25,6 +25,11 @@ pub struct DaemonAddrs {
 }
 
 impl DaemonAddrs {
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = SocketAddr> {
+        [Some(self.http), self.rpc, self.internal, self.transfer, self.ipc].into_iter().flatten()
+    }
+
     /// Only an HTTP port on loopback.
     #[must_use]
     pub fn loopback(http: u16) -> Self {
@@ -90,6 +95,16 @@ impl PortPlanner {
         Ok(Self { choice, next, given: BTreeSet::new() })
     }
 
+    /// How many ports a daemon of a kind needs.
+    #[must_use]
+    pub const fn needed(role: Role) -> usize {
+        match role {
+            Role::Namenode | Role::Datanode => 3,
+            Role::Jobtracker => 2,
+            Role::Tasktracker => 1,
+        }
+    }
+
     /// Addresses for one more daemon.
     ///
     /// # Errors
@@ -110,6 +125,11 @@ impl PortPlanner {
                 rpc: None,
                 internal: None,
             },
+            Role::Jobtracker => {
+                let http = self.pick(50030)?;
+                DaemonAddrs { http, internal: Some(self.pick(8021)?), ..DaemonAddrs::loopback(0) }
+            }
+            Role::Tasktracker => DaemonAddrs { http: self.pick(50060)?, ..DaemonAddrs::loopback(0) },
         })
     }
 

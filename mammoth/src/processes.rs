@@ -1,6 +1,6 @@
 //! Daemons as processes of their own: started, recognised, stopped.
 
-use crate::layout::{ClusterDir, PlannedDaemon, Role, RunningDaemon};
+use crate::layout::{ClusterDir, Plan, PlannedDaemon, Role, RunningDaemon};
 use mammoth_platform::{Deadline, SystemClock};
 use rustix::process::{Pid, Signal};
 use std::fs::File;
@@ -60,15 +60,10 @@ pub struct Started {
 
 /// The arguments that start a planned daemon, after the program name.
 #[must_use]
-pub fn daemon_args(
-    dir: &ClusterDir,
-    planned: &PlannedDaemon,
-    namenode: &PlannedDaemon,
-    user: &[String],
-) -> Vec<String> {
+pub fn daemon_args(dir: &ClusterDir, planned: &PlannedDaemon, plan: &Plan, user: &[String]) -> Vec<String> {
     let mut args = vec![planned.role.program().to_owned()];
     args.extend(user.iter().cloned());
-    for (key, value) in daemon_settings(dir, planned, namenode) {
+    for (key, value) in daemon_settings(dir, planned, plan) {
         args.push("-D".to_owned());
         args.push(format!("{key}={value}"));
     }
@@ -79,13 +74,19 @@ pub fn daemon_args(
 
 /// The settings by which one daemon of a cluster differs from another.
 #[must_use]
-pub fn daemon_settings(dir: &ClusterDir, planned: &PlannedDaemon, namenode: &PlannedDaemon) -> Vec<(String, String)> {
+pub fn daemon_settings(dir: &ClusterDir, planned: &PlannedDaemon, plan: &Plan) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     let mut set = |key: &str, value: String| pairs.push((key.to_owned(), value));
     let data = dir.data(&planned.name).display().to_string();
     let addrs = &planned.addrs;
     let text = |addr: Option<std::net::SocketAddr>| addr.map(|a| a.to_string()).unwrap_or_default();
-    set("mammoth.namenode.internal-address", text(namenode.addrs.internal));
+    let namenode = plan.namenode().map(|namenode| namenode.addrs);
+    let jobtracker = plan.jobtracker().map(|jobtracker| jobtracker.addrs);
+    set("mammoth.namenode.internal-address", text(namenode.and_then(|addrs| addrs.internal)));
+    if matches!(planned.role, Role::Jobtracker | Role::Tasktracker) {
+        set("fs.defaultFS", format!("hdfs://{}", text(namenode.and_then(|addrs| addrs.rpc))));
+        set("mammoth.jobtracker.internal-address", text(jobtracker.and_then(|addrs| addrs.internal)));
+    }
     match planned.role {
         Role::Namenode => {
             set("dfs.namenode.name.dir", data);
@@ -100,6 +101,15 @@ pub fn daemon_settings(dir: &ClusterDir, planned: &PlannedDaemon, namenode: &Pla
             if let Some(rack) = &planned.rack {
                 set("mammoth.datanode.rack", rack.clone());
             }
+        }
+        Role::Jobtracker => {
+            set("mammoth.jobtracker.dir", data);
+            set("mapreduce.jobtracker.http.address", addrs.http.to_string());
+        }
+        Role::Tasktracker => {
+            set("mapreduce.cluster.local.dir", data);
+            set("mapreduce.tasktracker.http.address", addrs.http.to_string());
+            set("mammoth.tasktrackers-on-host", plan.count(Role::Tasktracker).to_string());
         }
     }
     pairs

@@ -1,7 +1,9 @@
-//! Whether a cluster is ready, asked of the namenode as any other program would: by HTTP.
+//! Whether a cluster is ready, asked of namenode and jobtracker as any other program would: by HTTP.
 
+use crate::layout::{Plan, Role};
 use mammoth_platform::{Deadline, SystemClock};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -52,7 +54,53 @@ impl Status {
     }
 }
 
-/// Polls a namenode.
+/// What readiness needs to know of the jobtracker's `/api/v1/status`.
+#[derive(Debug, Deserialize)]
+struct JobStatus {
+    trackers_live: usize,
+}
+
+/// Waits until every daemon of a cluster is registered, has reported, and the namenode is out of safe mode; `alive` tells early
+/// why that will never be.
+///
+/// # Errors
+/// One line: time ran out, or `alive` said no.
+pub fn wait_ready(plan: &Plan, limit: Duration, mut alive: impl FnMut() -> Result<(), String>) -> Result<(), String> {
+    let deadline = Deadline::after(&SystemClock, limit);
+    let namenode = plan.namenode().ok_or("the plan has no namenode")?;
+    let files = StatusClient::new(namenode.addrs.http).map_err(|e| e.to_string())?;
+    files.wait_ready(plan.count(Role::Datanode), limit, &mut alive).map_err(|e| e.to_string())?;
+    let Some(jobtracker) = plan.jobtracker() else { return Ok(()) };
+    let trackers = plan.count(Role::Tasktracker);
+    let jobs = StatusClient::new(jobtracker.addrs.http).map_err(|e| e.to_string())?;
+    let look = || match jobs.get::<JobStatus>() {
+        Ok(status) if status.trackers_live >= trackers => Ok(()),
+        Ok(status) => Err(format!("{} of {trackers} tasktrackers have registered", status.trackers_live)),
+        Err(error) => Err(error),
+    };
+    poll(deadline, limit, look, alive).map_err(|e| e.to_string())
+}
+
+/// Looks again and again; `look` tells what is still missing.
+fn poll(
+    deadline: Deadline,
+    limit: Duration,
+    look: impl Fn() -> Result<(), String>,
+    mut alive: impl FnMut() -> Result<(), String>,
+) -> Result<(), NotReady> {
+    let mut pause = Duration::from_millis(2);
+    loop {
+        alive().map_err(NotReady::Stopped)?;
+        let Err(waiting) = look() else { return Ok(()) };
+        if deadline.is_over(&SystemClock) {
+            return Err(NotReady::Timeout { after: limit, waiting });
+        }
+        std::thread::sleep(pause.min(deadline.left(&SystemClock)));
+        pause = (pause * 3 / 2).min(Duration::from_millis(50));
+    }
+}
+
+/// Polls a daemon's `/api/v1/status`.
 pub struct StatusClient {
     runtime: tokio::runtime::Runtime,
     http: reqwest::Client,
@@ -63,7 +111,7 @@ pub struct StatusClient {
 #[derive(Debug, thiserror::Error)]
 pub enum NotReady {
     /// The client itself could not be made.
-    #[error("cannot ask the namenode: {0}")]
+    #[error("cannot ask the daemons: {0}")]
     Client(String),
     /// Time ran out.
     #[error("the cluster is not ready after {} s: {waiting}", after.as_secs())]
@@ -79,7 +127,7 @@ pub enum NotReady {
 }
 
 impl StatusClient {
-    /// A client for the namenode whose HTTP door is at `addr`.
+    /// A client for the daemon whose HTTP door is at `addr`.
     ///
     /// # Errors
     /// No resources for a runtime.
@@ -101,9 +149,13 @@ impl StatusClient {
     /// # Errors
     /// Not reachable, or not a namenode.
     pub fn status(&self) -> Result<Status, String> {
+        self.get()
+    }
+
+    fn get<T: DeserializeOwned>(&self) -> Result<T, String> {
         let get = async {
             let reply = self.http.get(&self.url).send().await?.error_for_status()?;
-            reply.json::<Status>().await
+            reply.json::<T>().await
         };
         self.runtime.block_on(get).map_err(|e| format!("{}: {e}", self.url))
     }
@@ -116,22 +168,13 @@ impl StatusClient {
         &self,
         datanodes: usize,
         limit: Duration,
-        mut alive: impl FnMut() -> Result<(), String>,
+        alive: impl FnMut() -> Result<(), String>,
     ) -> Result<(), NotReady> {
-        let deadline = Deadline::after(&SystemClock, limit);
-        let mut pause = Duration::from_millis(2);
-        loop {
-            alive().map_err(NotReady::Stopped)?;
-            let waiting = match self.status() {
-                Ok(status) if status.ready(datanodes) => return Ok(()),
-                Ok(status) => status.waiting_for(datanodes),
-                Err(error) => error,
-            };
-            if deadline.is_over(&SystemClock) {
-                return Err(NotReady::Timeout { after: limit, waiting });
-            }
-            std::thread::sleep(pause.min(deadline.left(&SystemClock)));
-            pause = (pause * 3 / 2).min(Duration::from_millis(50));
-        }
+        let look = || match self.status() {
+            Ok(status) if status.ready(datanodes) => Ok(()),
+            Ok(status) => Err(status.waiting_for(datanodes)),
+            Err(error) => Err(error),
+        };
+        poll(Deadline::after(&SystemClock, limit), limit, look, alive)
     }
 }

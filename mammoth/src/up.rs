@@ -7,7 +7,7 @@ mod separate;
 use crate::args::{Down, Restart, Up};
 use crate::control::{self, Order};
 use crate::embedded::Embedded;
-use crate::layout::{ClusterDir, Plan, Running};
+use crate::layout::{ClusterDir, Plan, Role, Running};
 use crate::processes;
 use mammoth_platform::{DirLock, Shutdown, signals, telemetry};
 use std::io::Write;
@@ -36,7 +36,7 @@ pub fn up(args: &Up) -> Result<(), String> {
     refuse_if_running(&dir)?;
     let plan = plan::plan(&dir, args)?;
     if args.processes {
-        return separate::up(&dir, args, &plan);
+        return separate::up(&dir, args, &plan, &settings);
     }
     let _lock = DirLock::acquire(dir.root()).map_err(|e| e.to_string())?;
     let stop = Shutdown::new();
@@ -48,6 +48,7 @@ pub fn up(args: &Up) -> Result<(), String> {
     }
     let listener = control::listen(&dir).map_err(|e| format!("{}/control.sock: {e}", dir.root().display()))?;
     let running = Running { processes: false, supervisor: Some(std::process::id()), daemons: cluster.running() };
+    dir.write_client_files(&plan, &settings).map_err(|e| e.to_string())?;
     dir.write_running(&running).map_err(|e| e.to_string())?;
     announce(&dir, &running);
     let down = serve(&mut cluster, listener, &stop)?;
@@ -118,6 +119,9 @@ fn announce(dir: &ClusterDir, running: &Running) {
         let _ = writeln!(out, "file system  {rpc}");
         let _ = writeln!(out, "status page  http://{}/", namenode.addrs.http);
     }
+    if let Some(jobtracker) = running.daemons.iter().find(|daemon| daemon.name == Role::Jobtracker.program()) {
+        let _ = writeln!(out, "jobtracker   http://{}/", jobtracker.addrs.http);
+    }
     let _ = writeln!(out, "environment  . {}/env", dir.root().display());
     let _ = writeln!(out, "ready");
     let _ = out.flush();
@@ -159,10 +163,6 @@ pub fn restart(args: &Restart) -> Result<(), String> {
         return separate::restart(&dir, running, &args.name);
     }
     control::send(&dir, &Order::Restart(args.name.clone()), Duration::from_secs(60))
-}
-
-fn namenode_of(plan: &Plan) -> Result<&crate::layout::PlannedDaemon, String> {
-    plan.daemons.first().ok_or_else(|| "the plan has no namenode".to_owned())
 }
 
 /// The plan of a folder, for the demo.

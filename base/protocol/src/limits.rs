@@ -49,6 +49,38 @@ pub const RETRY_ENTRIES_MAX: usize = 1_000_000;
 /// See [`RETRY_ENTRIES_MAX`].
 pub const RETRY_KEEP_MS: u64 = 10 * 60 * 1000;
 
+/// Maps of one job, and reduces.
+pub const TASKS_PER_KIND_MAX: usize = 1_000_000;
+/// Attempts of one task between two starts of the jobtracker; their numbers leave room for no more.
+pub const ATTEMPTS_PER_TASK_MAX: u32 = 1000;
+/// Executors of one application between two starts of the jobtracker, likewise.
+pub const EXECUTORS_PER_LIFE_MAX: u32 = 100_000;
+/// Jobs with an id that were not submitted yet; the oldest goes first.
+pub const JOBS_PREPARED_MAX: usize = 1000;
+/// Jobs that run or wait, and applications.
+pub const JOBS_ACTIVE_MAX: usize = 10_000;
+/// Jobs that ended and are still shown, and applications.
+pub const JOBS_ENDED_MAX: usize = 100;
+/// Bytes of the texts by which the jobtracker remembers a job or an application.
+pub const JOB_TEXTS_MAX: usize = 12 * 1024;
+/// Bytes kept of a text that says why something failed.
+pub const REASON_BYTES_MAX: usize = 2 * 1024;
+/// Counters of one job; further ones are not summed.
+pub const COUNTERS_PER_JOB_MAX: usize = 1000;
+/// Longest name of a counter or a group of counters.
+pub const COUNTER_NAME_BYTES_MAX: usize = 200;
+/// Ends of attempts that are kept of one job.
+pub const ATTEMPT_EVENTS_MAX: usize = 100_000;
+/// Ends of attempts in one answer.
+pub const ATTEMPT_EVENTS_PER_ANSWER: usize = 1000;
+/// Events about maps' outputs in one answer to a tasktracker.
+pub const OUTPUT_EVENTS_PER_ANSWER: usize = 10_000;
+/// Attempts and executors that are started by one answer to a tasktracker; the next answer has more.
+pub const LAUNCHES_PER_ANSWER: usize = 200;
+/// Tasktrackers that the jobtracker knows, dead ones included.
+pub const TRACKERS_MAX: usize = 10_000;
+
+const _: () = assert!(JOB_TEXTS_MAX + REASON_BYTES_MAX + 1024 < ROW_BYTES_MAX);
 const _: () = assert!(PACKET_MAX > 2 * 1024 * 1024);
 const _: () = assert!(BLOCKS_IN_FILE_ROW < BLOCKS_PER_ROW);
 const _: () = assert!(NAME_BYTES_MAX < ROW_BYTES_MAX / 8);

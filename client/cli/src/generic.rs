@@ -66,6 +66,11 @@ impl Generic {
         Ok(generic)
     }
 
+    /// The configuration folder that an option names.
+    pub(crate) fn folder(&self) -> Option<PathBuf> {
+        self.folder.clone()
+    }
+
     /// The settings, and the URI of the default file system if somebody gave one. What was asked for on the command line
     /// goes before the environment, the variable for the file system before the configuration folder.
     pub(crate) fn into_settings(self) -> Result<(Settings, Option<String>), Fault> {

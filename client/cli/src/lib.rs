@@ -6,6 +6,7 @@
 //! - `table`: all commands; `commands/`: one file each, parsing and running side by side;
 //! - `session`: the state of one run; `systems`, `fs/`: the cluster and the local disk behind one interface;
 //! - `paths`, `glob/`: paths as typed, and patterns; `copy/`: the copy loop of put, get and cp;
+//! - [`mapred`]: the commands about jobs;
 //! - `format`, `columns`, `json`: how things are written; `fault`: how failures are worded.
 //!
 //! It never exits the process and never touches the bytes of a block: that is the client library's work.
@@ -22,6 +23,7 @@ mod glob;
 mod help;
 mod input;
 mod json;
+pub mod mapred;
 mod paths;
 mod session;
 mod systems;

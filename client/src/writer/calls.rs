@@ -21,6 +21,8 @@ pub(super) struct FileCalls {
     pub(super) shared: Arc<ClientShared>,
     pub(super) path: DfsPath,
     pub(super) file_id: InodeId,
+    /// Bytes of a full block.
+    pub(super) block_size: u64,
     /// Ends pauses when the writer is dropped.
     pub(super) cancel: Arc<Cancel>,
 }

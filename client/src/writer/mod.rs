@@ -60,7 +60,8 @@ impl FileWriter {
         status: &FileStatus,
         last_block: Option<hdfs::LocatedBlockProto>,
     ) -> Result<Self, ClientError> {
-        let block = last_block.map(|located| OpenBlock::new(&located, &shared.namenode)).transpose()?;
+        let reopened = |located| OpenBlock::new(&located, status.block_size, &shared.namenode);
+        let block = last_block.map(reopened).transpose()?;
         let block = block.map(|block| OpenBlock { is_append: true, ..block });
         let in_block = block.as_ref().map_or(0, |block| block.sent);
         if status.block_size == 0 || in_block > status.block_size {
@@ -76,6 +77,7 @@ impl FileWriter {
             shared,
             path: status.path.clone(),
             file_id: status.file_id,
+            block_size: status.block_size,
             cancel: Arc::new(Cancel::default()),
         };
         let streamer =

@@ -80,12 +80,18 @@ pub(super) struct OpenBlock {
     pub(super) failed: Vec<Target>,
     /// End of the data that was sent, acknowledged or not.
     pub(super) sent: u64,
+    /// Bytes that it may grow to; datanodes keep room for them.
+    pub(super) size_max: u64,
     /// The block was reopened: readers may have seen its data.
     pub(super) is_append: bool,
 }
 
 impl OpenBlock {
-    pub(super) fn new(located: &hdfs::LocatedBlockProto, namenode: &Namenode) -> Result<Self, crate::ClientError> {
+    pub(super) fn new(
+        located: &hdfs::LocatedBlockProto,
+        size_max: u64,
+        namenode: &Namenode,
+    ) -> Result<Self, crate::ClientError> {
         let targets = targets_of(located).map_err(|what| namenode.bad_answer(what))?;
         Ok(Self {
             block: located.b.clone(),
@@ -93,6 +99,7 @@ impl OpenBlock {
             targets,
             failed: Vec::new(),
             sent: located.b.num_bytes(),
+            size_max,
             is_append: false,
         })
     }
@@ -168,8 +175,13 @@ pub(super) fn set_up(
     }
     let mut stream = DataStream::new(stream).map_err(|error| at_first(error.into()))?;
     let pipeline_size = u32::try_from(block.targets.len()).unwrap_or(u32::MAX);
+    // A datanode without room for a whole block says so now, while another one can still be had.
+    let expected = match stage {
+        Stage::PipelineSetupCreate => ExtendedBlockProto { num_bytes: Some(block.size_max), ..block.block.clone() },
+        _ => block.block.clone(),
+    };
     let request = hdfs::OpWriteBlockProto {
-        header: client_header(&block.block, &block.token, &shared.name),
+        header: client_header(&expected, &block.token, &shared.name),
         targets: rest.iter().map(|target| target.node.clone()).collect(),
         source: None,
         stage: stage as i32,

@@ -179,7 +179,7 @@ impl Streamer {
     }
 
     fn open_block(&self, located: &LocatedBlockProto) -> Result<OpenBlock, ClientError> {
-        let block = OpenBlock::new(located, &self.calls.shared.namenode)?;
+        let block = OpenBlock::new(located, self.calls.block_size, &self.calls.shared.namenode)?;
         if block.targets.is_empty() {
             return Err(self.calls.shared.namenode.bad_answer(format!("{} without datanodes", block.name())));
         }

@@ -1,1 +1,69 @@
 //! Write in-memory programs: contexts, datasets, broadcasts, accumulators.
+//!
+//! ```
+//! use mammoth_rdd::Context;
+//!
+//! # fn main() -> Result<(), mammoth_rdd::Error> {
+//! let context = Context::local("local[2]")?;
+//! let lines = context.parallelize(vec!["to be", "or not", "to be"].into_iter().map(str::to_owned).collect(), 2)?;
+//! let counts = lines
+//!     .flat_map(|line: String| line.split(' ').map(str::to_owned).collect::<Vec<_>>())
+//!     .map(|word| (word, 1_u64))
+//!     .reduce_by_key(|a, b| a + b, 2);
+//! let mut counts = counts.collect()?;
+//! counts.sort();
+//! assert_eq!(counts[0], ("be".to_owned(), 2));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Closures
+//! A closure travels to executors as a reference into the program, so it must not capture anything: what it needs is handed over
+//! beside it, serialised, with the `_with` form of the operation. One that captures does not compile:
+//!
+//! ```compile_fail
+//! # use mammoth_rdd::Context;
+//! let context = Context::local("local[1]").unwrap();
+//! let factor = 3;
+//! let _ = context.range(0..10, 2).map(move |x| x * factor).collect();
+//! ```
+//!
+//! ```compile_fail
+//! # use mammoth_rdd::Context;
+//! let context = Context::local("local[1]").unwrap();
+//! let function: fn(u64) -> u64 = |x| x + 1;
+//! let _ = context.range(0..10, 2).map(function).collect();
+//! ```
+//!
+//! ```
+//! # use mammoth_rdd::Context;
+//! # fn main() -> Result<(), mammoth_rdd::Error> {
+//! let context = Context::local("local[1]")?;
+//! let factor = 3;
+//! let tripled = context.range(0..4, 2).map_with(factor, |factor, x| x * factor).collect()?;
+//! assert_eq!(tripled, [0, 3, 6, 9]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Values that many tasks need, and that are large, go into a [`Broadcast`].
+
+mod accumulator;
+mod actions;
+mod broadcast;
+mod context;
+mod error;
+mod ops;
+mod pairs;
+mod rdd;
+mod save;
+mod transform;
+
+pub use accumulator::Accumulator;
+pub use broadcast::Broadcast;
+pub use context::Context;
+pub use error::Error;
+pub use mammoth_runtime::key::{Key, KeyEncode};
+pub use mammoth_runtime::text::Text;
+pub use ops::{Emit, Func, State};
+pub use rdd::{Data, Rdd};

@@ -196,9 +196,9 @@ fn a_cluster_that_runs_is_not_started_twice() {
     refused(&unknown, 1, &["datanode-9", "datanode-3"]);
 }
 
-/// Mounts a small file system for one datanode's data where that is allowed; a full disk then fails the write, no daemon.
+/// Disks of which all is reserved for others; `full_disks` has those that really fill.
 #[test]
-fn a_full_disk_fails_one_write_with_a_clear_line() {
+fn a_reserved_disk_fails_one_write_with_a_clear_line() {
     let cluster = Cluster::start(Options::fast().set("dfs.datanode.du.reserved", &(1_u64 << 60).to_string()));
     let run = cluster.dfs_with(&["put", "-", "/big"], &[7; 2_000_000]);
     assert_eq!(run.code, 1, "{}", run.err);

@@ -1,6 +1,7 @@
 //! Bytes go bad on disk: readers get the right ones from elsewhere, the bad replica is set aside, replaced, then deleted.
 
 use crate::harness::{Cluster, Options, bytes_of, poll};
+use rustix::process::Signal;
 use std::fs::OpenOptions;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -77,9 +78,7 @@ fn one_bad_replica(kind: Damage) {
     let bytes = bytes_of(21, 1_000_000);
     cluster.put("/a", &bytes);
     // The one that readers are sent to first.
-    let first = cluster.blocks("/a").expect("its block")[0].ports[0];
-    let victim = NAMES.into_iter().find(|name| u64::from(cluster.addr(name, "transfer").port()) == first);
-    let before = replica(&cluster, victim.expect("one of the three"));
+    let before = replica(&cluster, holders(&cluster)[0]);
     damage(&before, kind);
     let damaged = files_of(&before);
     poll("every read is right, and the bad replica is replaced", Duration::from_secs(40), || {
@@ -97,6 +96,84 @@ fn one_bad_replica(kind: Damage) {
             Err(health.to_string())
         }
     });
+}
+
+/// The datanodes of `/a`'s only block, in the order in which readers are sent to them.
+fn holders(cluster: &Cluster) -> Vec<&'static str> {
+    let ports = cluster.blocks("/a").expect("its block")[0].ports.clone();
+    let name_of = |port: &u64| NAMES.into_iter().find(|name| u64::from(cluster.addr(name, "transfer").port()) == *port);
+    ports.iter().map(|port| name_of(port).expect("one of the three")).collect()
+}
+
+/// All three replicas are good and nothing is reported.
+fn all_is_repaired(cluster: &Cluster, bytes: &[u8]) {
+    poll("three good replicas, and nothing bad is left", Duration::from_secs(30), || {
+        NAMES.iter().try_for_each(|name| good_replica(cluster, name, bytes))?;
+        let health = cluster.status()?["health"].clone();
+        let well = health["corrupt_replicas"] == 0 && health["under_replicated"] == 0 && health["live"] == 3;
+        if well { Ok(()) } else { Err(health.to_string()) }
+    });
+}
+
+/// The first replica is bad, the second one's node does not answer: the third serves, and when the node is back all is mended.
+fn one_bad_and_one_frozen(kind: Damage) {
+    let cluster = Cluster::start(Options::fast().blocks(1 << 20));
+    let bytes = bytes_of(23, 1_000_000);
+    cluster.put("/a", &bytes);
+    let holders = holders(&cluster);
+    let before = replica(&cluster, holders[0]);
+    cluster.signal(holders[1], Signal::STOP);
+    damage(&before, kind);
+    let run = cluster.dfs(&["cat", "/a"]).ok();
+    assert!(run.out == bytes, "{kind:?}: wrong bytes were served");
+    assert!(run.took < Duration::from_secs(30), "{kind:?}: {:?}", run.took);
+    poll("the bad replica is reported", Duration::from_secs(30), || {
+        assert!(cluster.cat("/a") == bytes, "{kind:?}: wrong bytes were served");
+        let health = cluster.status()?["health"].clone();
+        let known = health["corrupt_replicas"] == 1 || good_replica(&cluster, holders[0], &bytes).is_ok();
+        if known { Ok(()) } else { Err(health.to_string()) }
+    });
+    cluster.signal(holders[1], Signal::CONT);
+    all_is_repaired(&cluster, &bytes);
+    assert!(cluster.cat("/a") == bytes);
+}
+
+#[test]
+fn bad_replicas_while_another_node_is_frozen() {
+    // Each of them mostly waits.
+    std::thread::scope(|scope| {
+        for kind in [Damage::DataBit, Damage::ChecksumBit, Damage::Truncated, Damage::NoChecksums] {
+            scope.spawn(move || one_bad_and_one_frozen(kind));
+        }
+    });
+}
+
+#[test]
+fn with_the_only_good_replica_frozen_nothing_is_deleted() {
+    let cluster = Cluster::start(Options::fast().blocks(1 << 20));
+    let bytes = bytes_of(24, 1_000_000);
+    cluster.put("/a", &bytes);
+    let holders = holders(&cluster);
+    cluster.signal(holders[2], Signal::STOP);
+    for name in &holders[..2] {
+        damage(&replica(&cluster, name), Damage::DataBit);
+    }
+    let run = cluster.dfs(&["cat", "/a"]);
+    assert_eq!(run.code, 1);
+    assert!(run.took < Duration::from_secs(30), "{:?}", run.took);
+    assert!(run.err.contains("/a") && run.err.contains("blk_"), "{}", run.err);
+    assert_eq!(run.err.lines().count(), 1, "{}", run.err);
+    poll("the frozen one is missed", Duration::from_secs(30), || {
+        let health = cluster.status()?["health"].clone();
+        let known = health["dead"] == 1 && health["stats"]["missing_blocks"] == 1;
+        if known { Ok(()) } else { Err(health.to_string()) }
+    });
+    for name in NAMES {
+        assert_eq!(cluster.replicas(name).len(), 1, "{name}");
+    }
+    cluster.signal(holders[2], Signal::CONT);
+    all_is_repaired(&cluster, &bytes);
+    assert!(cluster.cat("/a") == bytes);
 }
 
 #[test]

@@ -1,20 +1,24 @@
 //! A client that we did not write: the crate `hdfs-native`, against real processes.
 
-use crate::harness::{Cluster, Options, bytes_of};
+use crate::harness::{Cluster, Options, Recorder, Recording, bytes_of};
 use hdfs_native::client::ClientBuilder;
 use hdfs_native::{Client, WriteOptions};
+use std::net::SocketAddr;
+use std::path::Path;
 
 const MIB: usize = 1024 * 1024;
 
 /// Runs a test's steps in a runtime with a client for a fresh cluster.
 fn with_client(steps: impl AsyncFnOnce(&Cluster, &Client)) {
     let cluster = Cluster::start(Options::fast());
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
-    runtime.block_on(async {
+    runtime().block_on(async {
         let client = ClientBuilder::new().with_url(cluster.fs()).build().expect("a client");
         steps(&cluster, &client).await;
     });
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
 }
 
 fn options() -> WriteOptions {
@@ -113,4 +117,83 @@ fn overwrite_rename_and_delete_do_what_they_say() {
         assert!(client.get_file_info("/d").await.is_err());
         assert!(client.set_replication("/none", 2).await.is_err() || cluster.dfs(&["ls", "/none"]).code == 1);
     });
+}
+
+/// Where the recorded sessions are kept, for the tests of our codecs.
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../base/net/tests/golden/hdfs-native-0.14");
+
+/// Records the sessions again. Needed only when the scenario or the client's version changes; the new bytes are to be
+/// reviewed by `cargo test -p mammoth-net --test golden`, whose tables say what they must hold.
+#[test]
+#[ignore = "rewrites files of the source tree"]
+fn record_golden_sessions() {
+    // The client connects to the datanode's host name and real port, and there is the recorder: same port, other address.
+    let settings = [("dfs.datanode.hostname", "127.0.0.2"), ("dfs.replication", "1"), ("dfs.ls.limit", "2")];
+    let options = settings.into_iter().fold(Options::fast().datanodes(1), |all, (key, value)| all.set(key, value));
+    let cluster = Cluster::start(options);
+    cluster.dfs(&["chmod", "777", "/"]).ok();
+    let namenode = Recorder::start(SocketAddr::from(([127, 0, 0, 1], 0)), cluster.addr("namenode", "rpc"));
+    let transfer = cluster.addr("datanode-1", "transfer");
+    let datanode = Recorder::start(SocketAddr::from(([127, 0, 0, 2], transfer.port())), transfer);
+    let runtime = runtime();
+    let client = ClientBuilder::new()
+        .with_url(format!("hdfs://{}", namenode.addr()))
+        .with_user("alice")
+        .with_config([("dfs.client.use.datanode.hostname", "true")])
+        .build()
+        .expect("a client");
+    runtime.block_on(golden_scenario(&client));
+    for (door, recordings) in [("namenode", namenode.finish()), ("datanode", datanode.finish())] {
+        keep(door, &recordings);
+    }
+}
+
+/// Bytes that the tests of the codecs know too.
+fn golden_bytes() -> Vec<u8> {
+    (0..4_000_u32).map(|i| (i * 31 % 251) as u8).collect()
+}
+
+/// A bit of everything, one call after the other, so that every recording has the same calls in the same order.
+async fn golden_scenario(client: &Client) {
+    let bytes = golden_bytes();
+    client.mkdirs("/golden/dir", 0o750, true).await.expect("folders");
+    write(client, "/golden/file", &bytes[..3_000], options()).await;
+    client.get_file_info("/golden/file").await.expect("a status");
+    assert!(client.get_file_info("/golden/none").await.is_err());
+    assert!(client.create("/golden/file", options()).await.is_err());
+    for name in ["/golden/a", "/golden/b"] {
+        write(client, name, b"", options().permission(0o600)).await;
+    }
+    assert_eq!(client.list_status("/golden", false).await.expect("listed").len(), 4);
+    assert!(read(client, "/golden/file").await == bytes[..3_000]);
+    let reader = client.read("/golden/file").await.expect("opened");
+    assert!(reader.read_range(1_000, 600).await.expect("read") == bytes[1_000..1_600]);
+    let mut writer = client.append("/golden/file").await.expect("opened for append");
+    writer.write_bytes(bytes[3_000..3_500].to_vec().into()).await.expect("written");
+    writer.hsync().await.expect("synced");
+    writer.write_bytes(bytes[3_500..].to_vec().into()).await.expect("written");
+    writer.close().await.expect("closed");
+    client.set_permission("/golden/file", 0o640).await.expect("a mode");
+    client.set_times("/golden/file", 1_000_000_000_001, 1_000_000_000_002).await.expect("times");
+    client.set_replication("/golden/file", 2).await.expect("replicas");
+    assert!(client.set_owner("/golden/file", Some("bob"), None).await.is_err(), "alice is nobody special");
+    client.get_file_info("/golden/file").await.expect("a status");
+    client.get_content_summary("/golden").await.expect("a summary");
+    client.rename("/golden/file", "/golden/dir/moved", false).await.expect("renamed");
+    client.rename("/golden/a", "/golden/b", true).await.expect("renamed over");
+    assert!(client.delete("/golden", true).await.expect("answered"));
+    assert!(!client.delete("/golden", true).await.expect("answered"));
+}
+
+fn keep(door: &str, recordings: &[Recording]) {
+    let old = std::fs::read_dir(GOLDEN).expect("the folder is there").flatten();
+    for path in old.map(|entry| entry.path()).filter(|path| path.to_string_lossy().contains(&format!("/{door}-"))) {
+        std::fs::remove_file(path).expect("removed");
+    }
+    for (number, recording) in recordings.iter().enumerate() {
+        for (side, bytes) in [("client", &recording.client), ("server", &recording.server)] {
+            let path = Path::new(GOLDEN).join(format!("{door}-{number}.{side}"));
+            std::fs::write(path, bytes).expect("written");
+        }
+    }
 }

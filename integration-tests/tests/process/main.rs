@@ -5,6 +5,7 @@ mod harness;
 mod bad_input;
 mod corruption;
 mod foreign;
+mod full_disks;
 mod leases;
 mod namenode_crash;
 mod pages;

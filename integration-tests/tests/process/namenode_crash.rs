@@ -1,9 +1,10 @@
-//! The namenode is killed in the middle of work: what it acknowledged is there afterwards, once.
+//! The namenode is killed, or stopped for a while, in the middle of work: what it acknowledged is there afterwards, once.
 
-use crate::harness::{Cluster, Options, poll};
+use crate::harness::{Cluster, Options, Stopwatch, bytes_of, poll};
 use mammoth_client::{ClientConfig, CreateOptions, DfsClient};
 use mammoth_platform::Settings;
 use mammoth_protocol::DfsPath;
+use rustix::process::Signal;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -49,8 +50,8 @@ fn storm(client: &DfsClient, number: usize, stop: &AtomicBool, done: &AtomicUsiz
     there
 }
 
-#[test]
-fn acknowledged_operations_survive_kills_in_a_storm_of_creates() {
+/// Lets the clients storm, does `harm` three times in between, and compares what was acknowledged with what is there.
+fn harmed_in_a_storm(harm: impl Fn(&Cluster)) {
     let cluster = Cluster::start(Options::fast());
     let (stop, done) = (AtomicBool::new(false), AtomicUsize::new(0));
     let expected: Vec<Vec<String>> = std::thread::scope(|scope| {
@@ -63,11 +64,10 @@ fn acknowledged_operations_survive_kills_in_a_storm_of_creates() {
                 let now = done.load(Ordering::Relaxed);
                 if now > before + 200 { Ok(()) } else { Err(format!("{now} operations, {before} before")) }
             });
-            cluster.kill("namenode");
-            cluster.restart("namenode").ok();
+            harm(cluster);
         }
         let before = done.load(Ordering::Relaxed);
-        poll("the storm survives the last kill", Duration::from_secs(60), || {
+        poll("the storm survives the last harm", Duration::from_secs(30), || {
             if done.load(Ordering::Relaxed) > before + 100 { Ok(()) } else { Err("still".to_owned()) }
         });
         stop.store(true, Ordering::Relaxed);
@@ -84,9 +84,82 @@ fn acknowledged_operations_survive_kills_in_a_storm_of_creates() {
 }
 
 #[test]
+fn acknowledged_operations_survive_kills_in_a_storm_of_creates() {
+    harmed_in_a_storm(|cluster| {
+        cluster.kill("namenode");
+        cluster.restart("namenode").ok();
+    });
+}
+
+#[test]
+fn a_storm_of_creates_goes_on_after_each_time_that_the_namenode_freezes() {
+    harmed_in_a_storm(|cluster| frozen_for(cluster, &["namenode"], Duration::from_secs(2)));
+}
+
+/// Stops these daemons and lets them go on after a while.
+fn frozen_for(cluster: &Cluster, names: &[&str], how_long: Duration) {
+    for name in names {
+        cluster.signal(name, Signal::STOP);
+    }
+    let watch = Stopwatch::start();
+    poll("time passes", how_long + Duration::from_secs(1), || {
+        if watch.elapsed() >= how_long { Ok(()) } else { Err("not yet".to_owned()) }
+    });
+    for name in names {
+        cluster.signal(name, Signal::CONT);
+    }
+}
+
+/// Datanodes that a stopped namenode did not hear were not silent: it must not take them for dead when it goes on.
+#[test]
+fn a_namenode_that_was_frozen_does_not_bury_its_datanodes() {
+    let cluster = Cluster::start(Options::fast());
+    let bytes = bytes_of(8, 1_500_000);
+    cluster.put("/kept", &bytes);
+    let mut run = None;
+    std::thread::scope(|scope| {
+        // Three seconds of silence make a datanode dead; a reader asks while nobody answers.
+        scope.spawn(|| frozen_for(&cluster, &["namenode"], Duration::from_secs(5)));
+        run = Some(cluster.dfs(&["cat", "/kept"]));
+    });
+    assert!(run.expect("it ran").ok().out == bytes);
+    assert_eq!(cluster.dfs(&["ls", "/"]).ok().text().lines().count(), 2);
+    poll("the namenode has heard everybody", Duration::from_secs(10), || {
+        let health = cluster.status()?["health"].clone();
+        if health["live"] == 3 { Ok(()) } else { Err(health.to_string()) }
+    });
+    for name in ["datanode-1", "datanode-2", "datanode-3"] {
+        let log = cluster.log(name);
+        let registered = log.lines().filter(|line| line.contains("registered namenode=")).count();
+        assert_eq!(registered, 1, "{name} was taken for dead and had to come back:\n{log}");
+    }
+    assert!(cluster.cat("/kept") == bytes);
+}
+
+#[test]
+fn everything_goes_on_after_all_daemons_were_frozen() {
+    let cluster = Cluster::start(Options::fast());
+    let bytes = bytes_of(9, 2_500_000);
+    cluster.put("/kept", &bytes);
+    let all = ["datanode-1", "datanode-2", "datanode-3", "namenode"];
+    let (mut put, mut cat) = (None, None);
+    std::thread::scope(|scope| {
+        scope.spawn(|| frozen_for(&cluster, &all, Duration::from_secs(5)));
+        scope.spawn(|| cat = Some(cluster.dfs(&["cat", "/kept"])));
+        put = Some(cluster.dfs_with(&["put", "-", "/new"], &bytes));
+    });
+    let (put, cat) = (put.expect("it ran").ok(), cat.expect("it ran").ok());
+    assert!(cat.out == bytes);
+    for took in [put.took, cat.took] {
+        assert!(took < Duration::from_secs(30), "{took:?}");
+    }
+    assert!(cluster.cat("/new") == bytes);
+}
+
+#[test]
 fn files_and_their_bytes_are_there_after_kill_and_restart_of_everything() {
     let cluster = Cluster::start(Options::fast());
-    let bytes = crate::harness::bytes_of(7, 2_500_000);
+    let bytes = bytes_of(7, 2_500_000);
     cluster.put("/kept", &bytes);
     for name in ["datanode-1", "datanode-2", "datanode-3", "namenode"] {
         cluster.kill(name);

@@ -1,6 +1,6 @@
 //! A datanode of a running pipeline dies, or freezes: the writer goes on with the same block under a new stamp.
 
-use crate::harness::{Cluster, Options, Random, Stopwatch, bytes_of, poll};
+use crate::harness::{Cluster, Options, Random, Stopwatch, bytes_of, poll, run};
 use rustix::process::Signal;
 use std::io::{Read, Write};
 use std::process::Stdio;
@@ -84,11 +84,54 @@ fn the_last_datanode_freezes() {
     put_with_fault(Signal::STOP, 2, 20 * MIB, 32 * MIB);
 }
 
-#[test]
-fn a_put_goes_on_when_a_datanode_is_down_from_the_start() {
+fn put_with_one_gone_from_the_start(signal: Signal) {
     let cluster = Cluster::start(Options::fast().set("dfs.namenode.heartbeat.recheck-interval", "60000"));
-    cluster.kill("datanode-2");
+    cluster.signal("datanode-2", signal);
     let bytes = bytes_of(5, 5_000_000);
-    cluster.put("/two", &bytes);
-    assert_eq!(cluster.cat("/two"), bytes);
+    let run = cluster.dfs_with(&["put", "-", "/two"], &bytes).ok();
+    assert!(run.took < Duration::from_secs(30), "{:?}", run.took);
+    assert!(cluster.cat("/two") == bytes);
+}
+
+#[test]
+fn a_put_goes_on_when_a_datanode_is_dead_from_the_start() {
+    put_with_one_gone_from_the_start(Signal::KILL);
+}
+
+#[test]
+fn a_put_goes_on_when_a_datanode_is_frozen_from_the_start() {
+    put_with_one_gone_from_the_start(Signal::STOP);
+}
+
+/// The timeouts that everybody has who sets none: a minute of silence until a datanode of a pipeline is given up.
+fn put_with_default_timeouts(signal: Signal) {
+    let cluster = Cluster::start(Options::default());
+    let mut put = cluster.dfs_command(&["put", "-d", "-", "/piped"]);
+    let mut child = put.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("dfs starts");
+    let mut pipe = child.stdin.take().expect("a pipe");
+    let mut source = Random::new(98, 64 * MIB);
+    std::io::copy(&mut source.by_ref().take(20 * MIB), &mut pipe).expect("the first part is taken");
+    let (victim, _) = poll("the block is being written", Duration::from_secs(20), || pipeline_node(&cluster, 1));
+    let watch = Stopwatch::start();
+    cluster.signal(&victim, signal);
+    std::io::copy(&mut source, &mut pipe).expect("the rest is taken");
+    drop(pipe);
+    let output = child.wait_with_output().expect("dfs ends");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // A minute of silence for the node, some seconds more for each of those that wait for it.
+    let limit = Duration::from_secs(if signal == Signal::KILL { 20 } else { 120 });
+    assert!(watch.elapsed() < limit, "{victim}: {:?}", watch.elapsed());
+    let bytes = run(&mut cluster.dfs_command(&["cat", "/piped"]), b"", Duration::from_secs(180)).ok().out;
+    assert!(bytes == bytes_of(98, 64 << 20), "the bytes differ");
+}
+
+#[test]
+fn with_default_timeouts_a_dead_datanode_costs_seconds() {
+    put_with_default_timeouts(Signal::KILL);
+}
+
+#[test]
+#[ignore = "long; .ci/full runs it"]
+fn with_default_timeouts_a_put_ends_though_a_datanode_freezes() {
+    put_with_default_timeouts(Signal::STOP);
 }

@@ -1,7 +1,9 @@
 //! Datanodes go and return: files stay readable, the number of replicas is brought back to what is wanted.
 
-use crate::harness::{Cluster, Options, bytes_of, poll};
+use crate::harness::{Cluster, Options, Random, Stopwatch, bytes_of, poll};
 use rustix::process::Signal;
+use std::io::Read;
+use std::process::Stdio;
 use std::time::Duration;
 
 /// Whether every block of a file has this many live replicas by the namenode's account.
@@ -33,6 +35,52 @@ fn every_file_reads_with_two_of_three_datanodes_killed() {
 #[test]
 fn every_file_reads_with_two_of_three_datanodes_frozen() {
     two_of_three_gone(Signal::STOP);
+}
+
+/// The datanode that a reader has a connection to.
+fn serving(cluster: &Cluster) -> Result<&'static str, String> {
+    let table = std::fs::read_to_string("/proc/net/tcp").map_err(|e| e.to_string())?;
+    let busy = |port: u16| {
+        let suffix = format!(":{port:04X}");
+        // Number, local address, remote address, state: 01 is an open connection.
+        let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        rows.into_iter().any(|row| row.len() > 3 && row[1].ends_with(&suffix) && row[3] == "01")
+    };
+    let names = ["datanode-1", "datanode-2", "datanode-3"];
+    let serving: Vec<_> = names.into_iter().filter(|name| busy(cluster.addr(name, "transfer").port())).collect();
+    let [only] = serving[..] else { return Err(format!("{serving:?}")) };
+    Ok(only)
+}
+
+fn gone_in_the_middle_of_a_read(signal: Signal) {
+    const LEN: u64 = 48 << 20;
+    let cluster = Cluster::start(Options::fast().blocks(64 << 20));
+    let mut put = cluster.dfs_command(&["put", "-", "/a"]);
+    let mut child = put.stdin(Stdio::piped()).spawn().expect("dfs starts");
+    std::io::copy(&mut Random::new(14, LEN), &mut child.stdin.take().expect("a pipe")).expect("all is taken");
+    assert!(child.wait().expect("ends").success());
+    let mut cat = cluster.dfs_command(&["cat", "/a"]).stdout(Stdio::piped()).spawn().expect("dfs starts");
+    let mut out = cat.stdout.take().expect("a pipe");
+    let mut bytes = vec![0; 1 << 20];
+    out.read_exact(&mut bytes).expect("the first bytes");
+    // Far more is left than fits into sockets and buffers.
+    let victim = poll("one datanode serves the reader", Duration::from_secs(10), || serving(&cluster));
+    let watch = Stopwatch::start();
+    cluster.signal(victim, signal);
+    out.read_to_end(&mut bytes).expect("the rest");
+    assert!(cat.wait().expect("ends").success());
+    assert!(watch.elapsed() < Duration::from_secs(30), "{victim}: {:?}", watch.elapsed());
+    assert!(bytes == bytes_of(14, usize::try_from(LEN).expect("fits")), "the bytes differ");
+}
+
+#[test]
+fn a_reader_goes_on_elsewhere_when_its_datanode_is_killed() {
+    gone_in_the_middle_of_a_read(Signal::KILL);
+}
+
+#[test]
+fn a_reader_goes_on_elsewhere_when_its_datanode_freezes() {
+    gone_in_the_middle_of_a_read(Signal::STOP);
 }
 
 fn node_leaves_and_returns(signal: Signal) {

@@ -17,6 +17,10 @@ fn main() -> ExitCode {
         Verb::Restart(args) => mammoth::report(mammoth::up::restart(&args)),
         Verb::Namenode(args) => mammoth::daemon::main(Role::Namenode, &args),
         Verb::Datanode(args) => mammoth::daemon::main(Role::Datanode, &args),
+        Verb::Jobtracker(args) => mammoth::daemon::main(Role::Jobtracker, &args),
+        Verb::Tasktracker(args) => mammoth::daemon::main(Role::Tasktracker, &args),
+        Verb::Compare(args) => mammoth::report(mammoth::compare::run(&args)),
+        Verb::Mapred { args } => mammoth_cli::mapred::main(args, mammoth::examples_program()),
         Verb::Dfs { args } => mammoth_cli::main(args),
     }
 }

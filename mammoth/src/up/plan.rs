@@ -5,51 +5,69 @@ use crate::layout::{ClusterDir, Plan, PlannedDaemon, Role};
 use crate::ports::{PortChoice, PortPlanner};
 
 const DATANODES_DEFAULT: u16 = 3;
+const TASKTRACKERS_DEFAULT: u16 = 0;
 
-/// Reads the folder's plan, or makes and keeps one; more datanodes than before are added to it.
+/// Reads the folder's plan, or makes and keeps one; more daemons than before are added to it.
 ///
 /// # Errors
-/// One line: ports that are taken, fewer datanodes than the folder has.
+/// One line: ports that are taken, fewer daemons than the folder has.
 pub(super) fn plan(dir: &ClusterDir, args: &Up) -> Result<Plan, String> {
     let old = dir.plan().map_err(|e| e.to_string())?;
-    let present = old.as_ref().map_or(0, |plan| plan.daemons.len().saturating_sub(1));
-    let wanted = usize::from(args.datanodes.unwrap_or(match u16::try_from(present) {
-        Ok(present) if present > 0 => present,
-        _ => DATANODES_DEFAULT,
-    }));
-    if wanted < present {
-        return Err(format!(
-            "--datanodes {wanted}: {} has {present} datanodes with data; none is taken away by starting fewer",
-            dir.root().display()
-        ));
-    }
     if let Some(plan) = &old {
         check_free(plan)?;
     }
     let mut plan = old.unwrap_or(Plan { version: Plan::VERSION, daemons: Vec::new() });
-    let before = plan.daemons.len();
-    extend(&mut plan, wanted, args)?;
-    if plan.daemons.len() > before {
+    let datanodes = wanted(dir, &plan, Role::Datanode, args.datanodes, DATANODES_DEFAULT)?;
+    let tasktrackers = wanted(dir, &plan, Role::Tasktracker, args.tasktrackers, TASKTRACKERS_DEFAULT)?;
+    let mut missing = Vec::new();
+    let mut need = |role: Role, wanted: usize| {
+        let numbers = plan.count(role) + 1..=wanted;
+        missing.extend(numbers.map(|number| (role, number)));
+    };
+    need(Role::Namenode, 1);
+    need(Role::Datanode, datanodes);
+    need(Role::Jobtracker, usize::from(tasktrackers > 0));
+    need(Role::Tasktracker, tasktrackers);
+    if !missing.is_empty() {
+        extend(&mut plan, &missing, args)?;
         dir.write_plan(&plan).map_err(|e| e.to_string())?;
     }
     Ok(plan)
 }
 
-fn extend(plan: &mut Plan, wanted: usize, args: &Up) -> Result<(), String> {
-    let missing = (wanted + 1).saturating_sub(plan.daemons.len());
-    if missing == 0 {
-        return Ok(());
+/// How many daemons of a kind the cluster shall have.
+fn wanted(dir: &ClusterDir, plan: &Plan, role: Role, asked: Option<u16>, default: u16) -> Result<usize, String> {
+    let present = plan.count(role);
+    let first = if plan.daemons.is_empty() || (role == Role::Tasktracker && plan.jobtracker().is_none()) {
+        usize::from(default)
+    } else {
+        present
+    };
+    let wanted = asked.map_or(first, usize::from);
+    if wanted >= present {
+        return Ok(wanted);
     }
+    let kind = role.program();
+    Err(format!(
+        "--{kind}s {wanted}: {} has {present} {kind}s with data; none is taken away by starting fewer",
+        dir.root().display()
+    ))
+}
+
+fn extend(plan: &mut Plan, missing: &[(Role, usize)], args: &Up) -> Result<(), String> {
+    let used: usize = plan.daemons.iter().map(|planned| PortPlanner::needed(planned.role)).sum();
     let choice = match args.port_base {
         None => PortChoice::Hadoop,
         Some(0) => PortChoice::Any,
-        Some(base) => PortChoice::From(base.saturating_add(u16::try_from(3 * plan.daemons.len()).unwrap_or(u16::MAX))),
+        Some(base) => PortChoice::From(base.saturating_add(u16::try_from(used).unwrap_or(u16::MAX))),
     };
-    let mut planner = PortPlanner::new(choice, 3 * missing).map_err(|e| e.to_string())?;
-    for number in plan.daemons.len()..=wanted {
-        let (name, role) = match number {
-            0 => ("namenode".to_owned(), Role::Namenode),
-            _ => (format!("datanode-{number}"), Role::Datanode),
+    let needed = missing.iter().map(|(role, _)| PortPlanner::needed(*role)).sum();
+    let mut planner = PortPlanner::new(choice, needed).map_err(|e| e.to_string())?;
+    for (role, number) in missing {
+        let (role, kind) = (*role, role.program());
+        let name = match role {
+            Role::Namenode | Role::Jobtracker => kind.to_owned(),
+            Role::Datanode | Role::Tasktracker => format!("{kind}-{number}"),
         };
         let rack = match (role, args.racks) {
             (Role::Datanode, Some(racks)) => Some(format!("/rack-{}", (number - 1) % usize::from(racks) + 1)),
@@ -64,8 +82,7 @@ fn extend(plan: &mut Plan, wanted: usize, args: &Up) -> Result<(), String> {
 /// The recorded addresses must be free: clients and other daemons know them.
 fn check_free(plan: &Plan) -> Result<(), String> {
     for daemon in &plan.daemons {
-        let a = &daemon.addrs;
-        for addr in [Some(a.http), a.rpc, a.internal, a.transfer, a.ipc].into_iter().flatten() {
+        for addr in daemon.addrs.all() {
             std::net::TcpListener::bind(addr).map_err(|e| {
                 format!("{} keeps its address {addr} over restarts, and it cannot be used: {e}", daemon.name)
             })?;
@@ -83,6 +100,7 @@ mod tests {
         Up {
             dir: dir.to_owned(),
             datanodes,
+            tasktrackers: Some(2),
             racks: Some(2),
             processes: false,
             detach: false,
@@ -96,13 +114,15 @@ mod tests {
         let temp = tempfile::tempdir().expect("temporary folder");
         let dir = ClusterDir::create(temp.path()).expect("made");
         let first = plan(&dir, &args(temp.path(), None)).expect("a plan");
-        assert_eq!(first.daemons.len(), 4);
+        assert_eq!(first.daemons.len(), 7);
+        assert_eq!((first.count(Role::Datanode), first.count(Role::Tasktracker)), (3, 2));
+        assert_eq!(first.jobtracker().map(|planned| planned.name.as_str()), Some("jobtracker"));
         assert_eq!(first.daemons[1].rack.as_deref(), Some("/rack-1"));
         assert_eq!(first.daemons[2].rack.as_deref(), Some("/rack-2"));
         assert_eq!(plan(&dir, &args(temp.path(), None)).expect("the same"), first);
         let grown = plan(&dir, &args(temp.path(), Some(4))).expect("one more");
-        assert_eq!(grown.daemons[..4], first.daemons[..]);
-        assert_eq!(grown.daemons[4].name, "datanode-4");
+        assert_eq!(grown.daemons[..7], first.daemons[..]);
+        assert_eq!(grown.daemons[7].name, "datanode-4");
         let error = plan(&dir, &args(temp.path(), Some(2))).expect_err("fewer");
         assert!(error.contains("has 4 datanodes"), "{error}");
     }

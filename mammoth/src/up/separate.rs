@@ -1,17 +1,19 @@
 //! `mammoth up --processes`: every daemon a process of its own.
 
-use super::{READY_LIMIT, announce, namenode_of};
+use super::{READY_LIMIT, announce};
 use crate::args::{SettingArgs, Up};
+use crate::daemon::conf_dir;
 use crate::layout::{ClusterDir, Plan, Running, RunningDaemon};
 use crate::processes::{self, Started};
-use crate::status::StatusClient;
+use crate::status::wait_ready;
+use mammoth_platform::settings::Settings;
 use mammoth_platform::shutdown::Shutdown;
 use mammoth_platform::signals;
 use std::process::Child;
 use std::time::Duration;
 
 /// Starts the daemons and waits until they are ready; stays until Ctrl-C unless detached.
-pub(super) fn up(dir: &ClusterDir, args: &Up, plan: &Plan) -> Result<(), String> {
+pub(super) fn up(dir: &ClusterDir, args: &Up, plan: &Plan, settings: &Settings) -> Result<(), String> {
     let user = user_args(&args.settings)?;
     let stop = Shutdown::new();
     signals::on_terminate(&stop).map_err(|e| e.to_string())?;
@@ -23,6 +25,7 @@ pub(super) fn up(dir: &ClusterDir, args: &Up, plan: &Plan) -> Result<(), String>
     }
     let supervisor = (!args.detach).then(std::process::id);
     let running = Running { processes: true, supervisor, daemons: cluster.running.clone() };
+    dir.write_client_files(plan, settings).map_err(|e| e.to_string())?;
     dir.write_running(&running).map_err(|e| e.to_string())?;
     announce(dir, &running);
     if args.detach {
@@ -58,22 +61,20 @@ impl Separate {
         lifeline: bool,
         stop: &Shutdown,
     ) -> Result<(), String> {
-        let namenode = namenode_of(plan)?;
         for planned in &plan.daemons {
-            let args = processes::daemon_args(dir, planned, namenode, user);
+            let args = processes::daemon_args(dir, planned, plan, user);
             let Started { daemon, child } =
                 processes::start(dir, planned, args, lifeline).map_err(|e| e.to_string())?;
             self.running.push(daemon);
             self.children.push(child);
         }
-        let client = StatusClient::new(namenode.addrs.http).map_err(|e| e.to_string())?;
         let running = &self.running;
         let alive = || match running.iter().find(|d| !processes::is_alive(d.pid, d.pid_started)) {
             Some(dead) => Err(format!("{} ended (log: {})", dead.name, dead.log.display())),
             None if stop.is_triggered() => Err("stopped before it was ready".to_owned()),
             None => Ok(()),
         };
-        client.wait_ready(plan.daemons.len() - 1, READY_LIMIT, alive).map_err(|e| e.to_string())
+        wait_ready(plan, READY_LIMIT, alive)
     }
 
     /// Collects the exit status of children that ended, so that they do not stay as zombies.
@@ -96,8 +97,7 @@ impl Separate {
 /// The user's settings as arguments for every daemon, with paths that hold in any working folder.
 fn user_args(settings: &SettingArgs) -> Result<Vec<String>, String> {
     let mut args = Vec::new();
-    let conf = settings.conf.clone().or_else(|| std::env::var_os("HADOOP_CONF_DIR").map(Into::into));
-    if let Some(conf) = conf {
+    if let Some(conf) = conf_dir(settings) {
         let conf = conf.canonicalize().map_err(|e| format!("{}: {e}", conf.display()))?;
         args.extend(["--conf".to_owned(), conf.display().to_string()]);
     }

@@ -101,7 +101,9 @@ impl Counters {
         };
         match group.get_mut(name) {
             Some(value) => *value = value.saturating_add(amount),
-            None => drop(group.insert(name.to_owned(), amount)),
+            None => {
+                group.insert(name.to_owned(), amount);
+            }
         }
     }
 

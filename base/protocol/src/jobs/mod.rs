@@ -4,13 +4,14 @@
 //! - [`counters`]: counters under Hadoop's names
 //! - [`spec`]: a job as its driver stores it in the file system; [`client`]: submitting and watching
 //! - [`tracker`]: tasktracker and jobtracker; [`link`]: tasktracker and the process of an attempt or executor
-//! - [`app`]: drivers of the in-memory mode and the jobtracker; [`event`]: what happened in an application
+//! - [`app`]: drivers of the in-memory mode and the jobtracker; [`event`]: what happened in an application; [`fold`]: all of it
 //! - [`shuffle`]: files and routes between the phases
 
 pub mod app;
 pub mod client;
 pub mod counters;
 pub mod event;
+pub mod fold;
 pub mod ids;
 pub mod link;
 pub mod resources;

@@ -17,6 +17,8 @@ pub mod routes {
     pub const REGISTER: &str = "/internal/v1/tracker/register";
     /// POST [`super::PollRequest`]: [`super::PollReply`]; 409 if the epoch is not the tracker's present one.
     pub const POLL: &str = "/internal/v1/tracker/poll";
+    /// On the tracker's HTTP door, GET: what an attempt has said, as plain text. `{attempt}` stands for the attempt's id.
+    pub const LOG: &str = "/tasklog?plaintext=true&attemptid={attempt}";
 }
 
 /// A tasktracker introduces itself; at start and whenever the jobtracker does not know its epoch.
@@ -86,6 +88,9 @@ pub struct AttemptReport {
     pub phase: String,
     /// What it counted so far.
     pub counters: Counters,
+    /// What it was granted: a jobtracker that does not know the attempt grants nothing of it to others until it has ended.
+    #[serde(default)]
+    pub resources: Resources,
 }
 
 /// Where an attempt stands.
@@ -131,7 +136,7 @@ pub struct FetchFailure {
 pub struct OutputsWanted {
     /// The job.
     pub job: JobId,
-    /// The first event that it lacks.
+    /// The first event that it lacks; 0 if it knows none, and after every registration.
     pub from: u64,
 }
 
@@ -171,7 +176,8 @@ pub enum Order {
     Outputs {
         /// The job.
         job: JobId,
-        /// Position of the first event.
+        /// Position of the first event, which may be large from the start. If it is not the position that the tracker asked
+        /// for, all that it knew of the job's outputs is void, and its list begins anew here.
         from: u64,
         /// At most 10,000.
         events: Vec<OutputEvent>,
@@ -263,6 +269,9 @@ pub struct ExecutorReport {
     pub executor: ExecutorId,
     /// Its process, once there is one.
     pub pid: Option<u32>,
+    /// What it was granted; see [`AttemptReport::resources`].
+    #[serde(default)]
+    pub resources: Resources,
     /// Set once it has ended: why, with the last lines of its standard error.
     pub ended: Option<String>,
 }

@@ -1,1 +1,19 @@
-//! The scheduler of the in-memory mode as a pure state machine: stages and tasks.
+//! The scheduler of the in-memory mode as a pure state machine: jobs are cut into stages, stages into tasks, tasks go to
+//! executors; what is lost, and only that, is computed again.
+//!
+//! ```text
+//!   now, Event ──▶ Scheduler::handle ──▶ Vec<Command>
+//!                        │
+//!                        └── Scheduler::outputs (&self): where the outputs of a shuffle are
+//! ```
+//!
+//! The driver owns the one [`Scheduler`] and turns messages of executors into events and commands into messages. What is *not*
+//! here: what tasks do, bytes of any kind, sockets, clocks, threads, locks, randomness.
+//!
+//! * [`api`]: what goes in and out, as types.
+//! * `scheduler`: the state and its transitions.
+
+pub mod api;
+mod scheduler;
+
+pub use scheduler::Scheduler;

@@ -1,5 +1,6 @@
 //! A real cluster in a temporary folder, every daemon a process, any free ports. When a test ends, nothing of it may remain.
 
+use super::disks::{SmallDisks, fill};
 use super::poll;
 use super::programs::{Run, program, run};
 use rustix::process::{Pid, Signal};
@@ -7,6 +8,9 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
+
+/// What fills a disk.
+const FILLER: &str = "filler";
 
 /// How a test's cluster differs from the default.
 #[derive(Clone, Debug)]
@@ -17,11 +21,13 @@ pub(crate) struct Options {
     pub(crate) settings: Vec<(String, String)>,
     /// All daemons in one process.
     pub(crate) embedded: bool,
+    /// Daemons whose data lies on a file system of so many MiB.
+    pub(crate) disks: Vec<(String, u64)>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { datanodes: 3, settings: Vec::new(), embedded: false }
+        Self { datanodes: 3, settings: Vec::new(), embedded: false, disks: Vec::new() }
     }
 }
 
@@ -57,6 +63,12 @@ impl Options {
         self.set("dfs.blocksize", &bytes.to_string())
     }
 
+    /// The data of these daemons lies on a file system of so many MiB each.
+    pub(crate) fn disks(mut self, names: &[&str], mib: u64) -> Self {
+        self.disks.extend(names.iter().map(|name| ((*name).to_owned(), mib)));
+        self
+    }
+
     fn defines(&self) -> Vec<String> {
         self.settings.iter().flat_map(|(key, value)| ["-D".to_owned(), format!("{key}={value}")]).collect()
     }
@@ -66,23 +78,47 @@ impl Options {
 pub(crate) struct Cluster {
     dir: tempfile::TempDir,
     options: Options,
+    disks: Option<SmallDisks>,
 }
 
 impl Cluster {
     /// Starts one and waits for `ready`.
     #[track_caller]
     pub(crate) fn start(options: Options) -> Self {
+        Self::start_on_disks(options).unwrap_or_else(|reason| panic!("no small file systems: {reason}"))
+    }
+
+    /// Starts one with small disks, if this machine can have such.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    #[track_caller]
+    pub(crate) fn start_on_disks(options: Options) -> Result<Self, String> {
         let dir = tempfile::Builder::new().prefix("mammoth-test-").tempdir().expect("a temporary folder");
-        let cluster = Self { dir, options };
+        let folder = |name: &str| dir.path().join("data").join(name);
+        let disks: Vec<_> = options.disks.iter().map(|(name, mib)| (folder(name), *mib)).collect();
+        let disks = if disks.is_empty() { None } else { Some(SmallDisks::mount(&disks)?) };
+        let cluster = Self { dir, options, disks };
         cluster.up().ok();
-        cluster
+        Ok(cluster)
+    }
+
+    /// The program `mammoth`, to run where the cluster's disks are.
+    fn mammoth(&self, verb: &str) -> Command {
+        let program = program("mammoth");
+        let mut command = match &self.disks {
+            Some(disks) => disks.command(&program),
+            None => Command::new(program),
+        };
+        command.arg(verb).arg("--dir").arg(self.dir.path());
+        command
     }
 
     /// `mammoth up` on the cluster's folder.
     #[track_caller]
     pub(crate) fn up(&self) -> Run {
-        let mut command = Command::new(program("mammoth"));
-        command.arg("up").arg("--dir").arg(self.dir.path()).args(["--detach", "--port-base", "0"]);
+        let mut command = self.mammoth("up");
+        command.args(["--detach", "--port-base", "0"]);
         command.args(["--datanodes", &self.options.datanodes.to_string()]);
         if !self.options.embedded {
             command.arg("--processes");
@@ -96,17 +132,13 @@ impl Cluster {
     /// `mammoth down`.
     #[track_caller]
     pub(crate) fn down(&self) -> Run {
-        let mut command = Command::new(program("mammoth"));
-        command.arg("down").arg("--dir").arg(self.dir.path());
-        run(&mut command, b"", Duration::from_secs(60))
+        run(&mut self.mammoth("down"), b"", Duration::from_secs(60))
     }
 
     /// `mammoth restart NAME`.
     #[track_caller]
     pub(crate) fn restart(&self, name: &str) -> Run {
-        let mut command = Command::new(program("mammoth"));
-        command.arg("restart").arg("--dir").arg(self.dir.path()).arg(name);
-        run(&mut command, b"", Duration::from_secs(60))
+        run(self.mammoth("restart").arg(name), b"", Duration::from_secs(60))
     }
 
     /// `cluster.json`.
@@ -132,9 +164,25 @@ impl Cluster {
         self.daemon(name)[door].as_str().expect("an address").parse().expect("an address")
     }
 
-    /// Data folder of a daemon.
+    /// Data folder of a daemon, as the test sees it.
     pub(crate) fn data(&self, name: &str) -> PathBuf {
-        PathBuf::from(self.daemon(name)["data"].as_str().expect("a folder"))
+        let folder = PathBuf::from(self.daemon(name)["data"].as_str().expect("a folder"));
+        self.disks.as_ref().map_or_else(|| folder.clone(), |disks| disks.seen(&folder))
+    }
+
+    /// Somebody else fills the daemon's disk, but for so many bytes.
+    pub(crate) fn fill(&self, name: &str, left: u64) {
+        fill(&self.data(name).join(FILLER), left);
+    }
+
+    /// That somebody makes room again.
+    pub(crate) fn make_room(&self, name: &str) {
+        std::fs::remove_file(self.data(name).join(FILLER)).expect("the filler is there");
+    }
+
+    /// The log of a daemon.
+    pub(crate) fn log(&self, name: &str) -> String {
+        std::fs::read_to_string(self.dir.path().join("logs").join(format!("{name}.log"))).expect("a log")
     }
 
     /// Sends a signal to a daemon.

@@ -2,11 +2,14 @@
 
 mod cluster;
 mod data;
+mod disks;
 mod programs;
+mod recorder;
 
 pub(crate) use cluster::{Cluster, Options};
 pub(crate) use data::{Random, bytes_of};
 pub(crate) use programs::{Run, program, run};
+pub(crate) use recorder::{Recorder, Recording};
 
 use std::time::{Duration, Instant};
 

@@ -1,0 +1,155 @@
+//! An executor: what tasks share in one process, and the threads that run them.
+//!
+//! The same code runs as a process of a cluster, as a process of `local-cluster` and inside the driver's process for `local`;
+//! they differ in their [`Link`] to the driver only.
+
+mod blobs;
+pub(crate) mod link;
+pub(crate) mod serve;
+
+use crate::blocks::Blocks;
+use crate::files::FileSystems;
+use crate::program::{BlobId, Program};
+use crate::task::TaskError;
+use crate::wire::{PlaceAddress, Report};
+use blobs::BlobCache;
+use link::Link;
+use mammoth_engine_core::api::TaskKey;
+use mammoth_protocol::jobs::ExecutorId;
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Where an executor is and what it has.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Which.
+    pub executor: ExecutorId,
+    /// Host name.
+    pub host: String,
+    /// Tasks at a time.
+    pub cores: u32,
+    /// Bytes that cached blocks, buffers and tables may take together.
+    pub memory: u64,
+    /// For files that nobody else reads.
+    pub work_dir: PathBuf,
+    /// For shuffle outputs.
+    pub shuffle_dir: PathBuf,
+    /// How others reach that folder.
+    pub place: PlaceAddress,
+    /// Settings of the application.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// What the tasks of an executor share.
+pub struct Env {
+    /// Where it is.
+    pub site: Site,
+    /// Cached datasets.
+    pub blocks: Blocks,
+    /// File systems that tasks read and write.
+    pub files: FileSystems,
+    link: Arc<dyn Link>,
+    blobs: BlobCache,
+    reports: SyncSender<Report>,
+    running: Mutex<BTreeMap<TaskKey, Arc<AtomicBool>>>,
+    /// Answers to tasks that asked whether they may commit.
+    commits: Mutex<BTreeMap<TaskKey, bool>>,
+    committed: Condvar,
+    /// The driver is gone, or said stop: why.
+    ended: Mutex<Option<String>>,
+}
+
+/// How often a task that waits looks whether it shall stop.
+const WAIT_STEP: Duration = Duration::from_millis(50);
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Env {
+    fn new(site: Site, link: Arc<dyn Link>, reports: SyncSender<Report>) -> Arc<Self> {
+        let blocks = Blocks::new(site.memory / 2);
+        Arc::new(Self {
+            site,
+            blocks,
+            files: FileSystems::default(),
+            link,
+            blobs: BlobCache::default(),
+            reports,
+            running: Mutex::default(),
+            commits: Mutex::default(),
+            committed: Condvar::new(),
+            ended: Mutex::default(),
+        })
+    }
+
+    /// A blob, fetched from the driver at its first use and kept.
+    ///
+    /// # Errors
+    /// It cannot be had.
+    pub fn blob(&self, id: BlobId) -> Result<Arc<Vec<u8>>, TaskError> {
+        self.blobs.bytes(id, &*self.link)
+    }
+
+    /// A blob that is used once.
+    pub(crate) fn blob_once(&self, id: BlobId) -> Result<Vec<u8>, TaskError> {
+        blobs::fetch(id, &*self.link)
+    }
+
+    pub(crate) fn program(&self, id: BlobId) -> Result<Arc<Program>, TaskError> {
+        self.blobs.program(id, &*self.link)
+    }
+
+    /// What `decode` makes of a blob, made at its first use and kept for all tasks.
+    ///
+    /// # Errors
+    /// The blob cannot be had, or `decode` fails.
+    pub fn decoded<T: Any + Send + Sync>(
+        &self,
+        id: BlobId,
+        decode: impl FnOnce(&[u8]) -> Result<T, TaskError>,
+    ) -> Result<Arc<T>, TaskError> {
+        self.blobs.decoded(id, &*self.link, decode)
+    }
+
+    /// Asks the driver whether a task may make its output visible, and waits for the answer.
+    ///
+    /// # Errors
+    /// The task was told to stop, or the driver is gone.
+    pub fn ask_commit(&self, task: TaskKey, cancelled: &AtomicBool) -> Result<bool, TaskError> {
+        self.report(Report::CommitAsked(task))?;
+        let mut commits = lock(&self.commits);
+        loop {
+            if let Some(granted) = commits.remove(&task) {
+                return Ok(granted);
+            }
+            if cancelled.load(Ordering::Relaxed) || self.ended().is_some() {
+                return Err(TaskError::Cancelled);
+            }
+            commits = self.committed.wait_timeout(commits, WAIT_STEP).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Why the executor ends, once it does.
+    #[must_use]
+    pub fn ended(&self) -> Option<String> {
+        lock(&self.ended).clone()
+    }
+
+    fn end(&self, reason: &str) {
+        lock(&self.ended).get_or_insert_with(|| reason.to_owned());
+        for cancelled in lock(&self.running).values() {
+            cancelled.store(true, Ordering::Relaxed);
+        }
+        self.committed.notify_all();
+    }
+
+    fn report(&self, report: Report) -> Result<(), TaskError> {
+        self.reports.send(report).map_err(|_| TaskError::Cancelled)
+    }
+}

@@ -1,0 +1,65 @@
+//! Word count: how often each word occurs. Words are what white space separates; output lines are `word TAB count`.
+
+/// The version on disk.
+pub mod disk {
+    use mammoth_mapreduce::prelude::*;
+
+    #[derive(Clone)]
+    struct Words;
+
+    impl Mapper for Words {
+        type Key = Text;
+        type Value = u64;
+
+        fn map(&mut self, _offset: u64, line: &str, out: &mut Emit<'_, Text, u64>) -> Outcome {
+            for word in line.split_whitespace() {
+                out.emit(word, &1);
+            }
+            Ok(())
+        }
+    }
+
+    /// `wordcount IN... OUT`.
+    ///
+    /// # Errors
+    /// Other arguments.
+    pub fn wordcount(args: &JobArgs<'_>) -> Result<Job, JobError> {
+        let (inputs, output) = match args.args {
+            [inputs @ .., output] if !inputs.is_empty() => (inputs, output),
+            _ => return Err(usage("wordcount IN... OUT")),
+        };
+        Ok(Job::new("word count")
+            .inputs(inputs)
+            .output(output)
+            .mapper(Words)
+            .fold(Sum::new())
+            .reducer(Identity::new()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::disk::wordcount;
+    use crate::testing::{describe, lines, noise};
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn it_counts_what_a_loop_counts() {
+        let text = noise(20_000);
+        let mut naive: BTreeMap<&str, u64> = BTreeMap::new();
+        for word in text.split_whitespace() {
+            *naive.entry(word).or_default() += 1;
+        }
+        let expected: Vec<String> = naive.iter().map(|(word, count)| format!("{word}\t{count}")).collect();
+        for (reduces, split) in [(1, 1 << 20), (3, 1000)] {
+            let job = describe(wordcount, &["/in", "/out"]).unwrap().reduces(reduces);
+            assert_eq!(lines(job, &text, split), expected, "{reduces} reduces");
+        }
+    }
+
+    #[test]
+    fn it_wants_inputs_and_an_output() {
+        let error = describe(wordcount, &["/in"]).unwrap_err();
+        assert_eq!((error.to_string().as_str(), error.exit_status()), ("Usage: wordcount IN... OUT", 255));
+    }
+}

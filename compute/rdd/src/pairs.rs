@@ -1,0 +1,1 @@
+//! Operations on pairs of key and value.

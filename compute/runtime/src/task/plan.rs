@@ -1,0 +1,130 @@
+//! A job without types: what its program's function describes, the same in the driver and in every task.
+
+use super::{MapTask, ReduceTask};
+use crate::commit::TaskOutput;
+use crate::error::RuntimeError;
+use crate::input::InputFormat;
+use crate::output::part_name;
+use mammoth_platform::{Settings, keys};
+use mammoth_protocol::jobs::spec::JobSpec;
+use mammoth_protocol::jobs::{JobId, TaskId, TaskKind};
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// How a job was called: its arguments (it derefs to them) and the settings.
+#[derive(Clone, Copy, Debug)]
+pub struct JobArgs<'a> {
+    /// What follows the job's name on the command line.
+    pub args: &'a [String],
+    /// Settings of the cluster and of the command line.
+    pub settings: &'a Settings,
+}
+
+impl Deref for JobArgs<'_> {
+    type Target = [String];
+
+    fn deref(&self) -> &[String] {
+        self.args
+    }
+}
+
+/// The user's code behind a job. One object serves one process: the local runner calls it for many tasks.
+pub trait TaskCode: Send + Sync {
+    /// Whether the maps' output goes through a shuffle to a reducer.
+    fn has_reduce(&self) -> bool;
+
+    /// Runs one map. The bytes of each partition of its output; none for a job without reduces.
+    ///
+    /// # Errors
+    /// Input, output or the user's code failed.
+    fn map(&self, task: MapTask<'_>) -> Result<Vec<u64>, RuntimeError>;
+
+    /// Runs one reduce.
+    ///
+    /// # Errors
+    /// Input, output or the user's code failed.
+    fn reduce(&self, task: ReduceTask<'_>) -> Result<(), RuntimeError>;
+}
+
+/// See the module.
+#[derive(Clone)]
+pub struct JobPlan {
+    /// For people.
+    pub name: String,
+    /// Paths and patterns of the input.
+    pub inputs: Vec<String>,
+    /// Folder of the output.
+    pub output: Option<String>,
+    /// Number of reduces, if the program says; otherwise the settings do.
+    pub reduces: Option<u32>,
+    /// Settings that the program decides.
+    pub settings: Vec<(String, String)>,
+    /// How input is cut and read.
+    pub format: Arc<dyn InputFormat>,
+    /// The user's code.
+    pub code: Arc<dyn TaskCode>,
+}
+
+impl fmt::Debug for JobPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JobPlan")
+            .field("name", &self.name)
+            .field("inputs", &self.inputs)
+            .field("output", &self.output)
+            .finish_non_exhaustive()
+    }
+}
+
+impl JobPlan {
+    /// The settings with those that the program decides.
+    ///
+    /// # Errors
+    /// A value that its key does not accept.
+    pub fn effective_settings(&self, settings: &Settings) -> Result<Settings, RuntimeError> {
+        let mut settings = settings.clone();
+        for (key, value) in &self.settings {
+            settings.set(key, value);
+        }
+        settings.validate()?;
+        Ok(settings)
+    }
+
+    /// The number of reduces.
+    ///
+    /// # Errors
+    /// None for a job that has a reducer.
+    pub fn reduces(&self, settings: &Settings) -> Result<u32, RuntimeError> {
+        if !self.code.has_reduce() {
+            return Ok(0);
+        }
+        let reduces = match self.reduces {
+            Some(given) => given,
+            None => settings.int(keys::MAPREDUCE_JOB_REDUCES)?,
+        };
+        if reduces == 0 {
+            let key = keys::MAPREDUCE_JOB_REDUCES.name();
+            return Err(RuntimeError::Refused(format!(
+                "{key}: job `{}` has a reducer and needs at least 1",
+                self.name
+            )));
+        }
+        Ok(reduces)
+    }
+}
+
+/// The file that a task of a job leaves in the output folder.
+#[must_use]
+pub fn output_of(task: TaskId) -> TaskOutput {
+    TaskOutput { task: task.to_string(), file: part_name(task.kind.letter(), task.index) }
+}
+
+/// The files that the tasks of a job leave.
+#[must_use]
+pub fn expected_outputs(spec: &JobSpec, job: JobId) -> Vec<TaskOutput> {
+    let (kind, count) = match spec.reduces {
+        0 => (TaskKind::Map, u32::try_from(spec.splits.len()).unwrap_or(u32::MAX)),
+        reduces => (TaskKind::Reduce, reduces),
+    };
+    (0..count).map(|index| output_of(TaskId { job, kind, index })).collect()
+}

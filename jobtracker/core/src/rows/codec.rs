@@ -1,0 +1,145 @@
+//! The bytes of rows and log records: a version byte, then postcard of a row or of a list of [`Edit`]s. Fields and variants are
+//! told by their order: a change of any of them is a new version, with a step that reads the old one. The golden tests hold
+//! every form down.
+
+use super::{Edit, RowKey, Rows};
+use mammoth_protocol::Seq;
+use mammoth_protocol::jobs::Counters;
+use mammoth_protocol::journaled::CorruptRow;
+use mammoth_protocol::limits::{COUNTER_NAME_BYTES_MAX, ROW_BYTES_MAX};
+use serde::{Deserialize, Serialize};
+
+/// First byte of every row.
+const ROW_VERSION: u8 = 1;
+/// First byte of every record of the log.
+const RECORD_VERSION: u8 = 1;
+/// Bytes of counters in a page, roughly: the rest of the row holds one more counter and what frames them.
+const PAGE_BYTES: usize = ROW_BYTES_MAX / 2;
+
+const _: () = assert!(PAGE_BYTES + 2 * COUNTER_NAME_BYTES_MAX + 100 < ROW_BYTES_MAX);
+
+impl RowKey {
+    pub(crate) fn encode(self) -> Vec<u8> {
+        match self {
+            Self::Meta => vec![0],
+            Self::Job(number) => [&[1_u8][..], &number.to_be_bytes()].concat(),
+            Self::Counters(number, page) => [&[2_u8][..], &number.to_be_bytes(), &page.to_be_bytes()].concat(),
+            Self::App(number) => [&[3_u8][..], &number.to_be_bytes()].concat(),
+        }
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        match bytes {
+            [0] => Some(Self::Meta),
+            [1, a, b, c, d] => Some(Self::Job(u32::from_be_bytes([*a, *b, *c, *d]))),
+            [2, a, b, c, d, e, f] => {
+                Some(Self::Counters(u32::from_be_bytes([*a, *b, *c, *d]), u16::from_be_bytes([*e, *f])))
+            }
+            [3, a, b, c, d] => Some(Self::App(u32::from_be_bytes([*a, *b, *c, *d]))),
+            _ => None,
+        }
+    }
+}
+
+impl Rows {
+    /// Appends the row's present value to `out`; `false` if there is no such row.
+    pub(crate) fn encode_row(&self, key: &[u8], out: &mut Vec<u8>) -> bool {
+        match RowKey::decode(key) {
+            Some(RowKey::Meta) => write(&self.meta, out),
+            Some(RowKey::Job(number)) => self.jobs.get(&number).is_some_and(|row| write(row, out)),
+            Some(RowKey::Counters(number, page)) => {
+                self.counters.get(&(number, page)).is_some_and(|row| write(row, out))
+            }
+            Some(RowKey::App(number)) => self.apps.get(&number).is_some_and(|row| write(row, out)),
+            None => false,
+        }
+    }
+
+    /// Takes one row of the checkpoint.
+    ///
+    /// # Errors
+    /// A key or value that is no row.
+    pub(crate) fn load_row(&mut self, key: &[u8], value: &[u8]) -> Result<(), CorruptRow> {
+        self.loading = true;
+        let key = RowKey::decode(key).ok_or_else(|| CorruptRow { what: format!("{key:02x?} is no key of a row") })?;
+        let corrupt = |what: String| CorruptRow { what: format!("row {key:?}: {what}") };
+        let body = match value.split_first() {
+            Some((&ROW_VERSION, body)) => body,
+            Some((version, _)) => return Err(corrupt(format!("version {version} is newer than this program"))),
+            None => return Err(corrupt("it is empty".to_owned())),
+        };
+        let bad = |error: postcard::Error| corrupt(error.to_string());
+        match key {
+            RowKey::Meta => self.meta = read(body).map_err(bad)?,
+            RowKey::Job(number) => drop(self.jobs.insert(number, read(body).map_err(bad)?)),
+            RowKey::Counters(number, page) => {
+                let row: (Seq, Counters) = read(body).map_err(bad)?;
+                self.counters.insert((number, page), row);
+            }
+            RowKey::App(number) => drop(self.apps.insert(number, read(body).map_err(bad)?)),
+        }
+        Ok(())
+    }
+}
+
+/// Cuts counters into pages that fit a row each. Names are short by then.
+pub(crate) fn pages_of(counters: &Counters) -> Vec<Counters> {
+    let mut pages = Vec::new();
+    let (mut page, mut bytes) = (Counters::default(), 0);
+    for (group, names) in &counters.groups {
+        for (name, value) in names {
+            if bytes > PAGE_BYTES {
+                pages.push(std::mem::take(&mut page));
+                bytes = 0;
+            }
+            page.add(group, name, *value);
+            bytes += group.len() + name.len() + 16;
+        }
+    }
+    if !page.is_empty() {
+        pages.push(page);
+    }
+    pages
+}
+
+/// Appends version and value; always `true`, for use at the end of a chain.
+fn write<T: Serialize>(value: &T, out: &mut Vec<u8>) -> bool {
+    out.push(ROW_VERSION);
+    append(value, out);
+    true
+}
+
+fn append<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
+    let bytes = postcard::to_extend(value, std::mem::take(out)).expect("plain data in memory always encodes");
+    *out = bytes;
+}
+
+/// Reads one value that takes all of `bytes`.
+fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, postcard::Error> {
+    match postcard::take_from_bytes(bytes)? {
+        (value, []) => Ok(value),
+        _ => Err(postcard::Error::DeserializeBadEncoding),
+    }
+}
+
+/// Appends the record of one decision.
+pub(crate) fn encode_record(edits: &[Edit], out: &mut Vec<u8>) {
+    out.push(RECORD_VERSION);
+    append(edits, out);
+}
+
+/// Reads what [`encode_record`] wrote.
+///
+/// # Errors
+/// Bytes that are no record.
+pub(crate) fn decode_record(bytes: &[u8]) -> Result<Vec<Edit>, CorruptRow> {
+    match bytes.split_first() {
+        Some((&RECORD_VERSION, body)) => {
+            read(body).map_err(|error| CorruptRow { what: format!("a record of the edit log: {error}") })
+        }
+        Some((version, _)) => {
+            Err(CorruptRow { what: format!("a record of the edit log has version {version}, newer than this program") })
+        }
+        None => Err(CorruptRow { what: "a record of the edit log is empty".to_owned() }),
+    }
+}

@@ -1,0 +1,134 @@
+//! The whole state of a jobtracker, and its way to the log and the checkpoint.
+
+mod after;
+mod journaled;
+mod settle;
+#[cfg(test)]
+mod tests;
+
+use crate::api::{Answer, CoreConfig, Effect, Outcome, Report};
+use crate::apps::App;
+use crate::jobs::Job;
+use crate::rows::Rows;
+use crate::trackers::Tracker;
+use mammoth_protocol::Now;
+use mammoth_protocol::jobs::TrackerId;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Everything that a jobtracker knows. One thread owns it.
+///
+/// | part | kind | changed by |
+/// |---|---|---|
+/// | `rows` | hard: log and checkpoint | `apply` only |
+/// | `jobs`, `apps` (which, their phases), `queue`, `started` | derived from `rows` | `apply` only |
+/// | `jobs` (tasks, attempts), `apps` (executors), `trackers` | soft: rebuilt from reports | `observe`, `tick`, `apply` |
+#[derive(Clone, Debug)]
+pub struct State {
+    pub(crate) config: CoreConfig,
+    pub(crate) rows: Rows,
+    /// This life has begun.
+    pub(crate) started: bool,
+    /// Submitted jobs that are known, by number.
+    pub(crate) jobs: BTreeMap<u32, Job>,
+    /// Applications that are known, by number.
+    pub(crate) apps: BTreeMap<u32, App>,
+    /// Jobs and applications that have not ended, by place.
+    pub(crate) queue: BTreeMap<u64, Queued>,
+    pub(crate) trackers: BTreeMap<TrackerId, Tracker>,
+    /// Registrations in this life.
+    pub(crate) epochs: u64,
+    pub(crate) news: News,
+    /// The latest time that `observe` or `tick` was told.
+    pub(crate) clock: Now,
+}
+
+/// One that waits for grants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Queued {
+    Job(u32),
+    App(u32),
+}
+
+/// What has changed since the last outcome.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct News {
+    pub(crate) jobs: BTreeSet<u32>,
+    pub(crate) apps: BTreeSet<u32>,
+    /// Trackers for which there may be orders.
+    pub(crate) trackers: BTreeSet<TrackerId>,
+    pub(crate) effects: Vec<Effect>,
+}
+
+impl State {
+    /// A jobtracker that knows of nothing. To load a stored one, go on with
+    /// [`Journaled`](mammoth_protocol::journaled::Journaled)'s methods; in any case [`crate::api::Command::Start`] comes next.
+    #[must_use]
+    pub fn new(config: CoreConfig, now: Now) -> Self {
+        Self {
+            config,
+            rows: Rows::default(),
+            started: false,
+            jobs: BTreeMap::new(),
+            apps: BTreeMap::new(),
+            queue: BTreeMap::new(),
+            trackers: BTreeMap::new(),
+            epochs: 0,
+            news: News::default(),
+            clock: now,
+        }
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn config(&self) -> &CoreConfig {
+        &self.config
+    }
+
+    /// Takes news in.
+    pub fn observe(&mut self, now: Now, report: Report) -> Outcome {
+        self.advance_clock(now);
+        let answer = match report {
+            Report::Register(request) => {
+                let answer = self.register(request);
+                self.settle(false);
+                answer
+            }
+            Report::Poll(request) => {
+                let (id, seq) = (request.tracker, request.seq);
+                let pending = self.poll(request);
+                self.settle(false);
+                self.answer(id, seq, pending)
+            }
+            Report::Collect { tracker, epoch, seq } => self.collect(tracker, epoch, seq),
+            Report::AppPoll { app, poll } => {
+                let taken = self.app_poll(app, poll);
+                self.settle(false);
+                self.app_answer(app, taken)
+            }
+            Report::Spec { job, spec } => {
+                self.take_spec(job, spec);
+                self.settle(false);
+                Answer::None
+            }
+        };
+        self.outcome(answer, false)
+    }
+
+    /// Lets time pass, and starts what follows from edits that were applied.
+    pub fn tick(&mut self, now: Now) -> Outcome {
+        self.advance_clock(now);
+        if !self.started {
+            return Outcome::default();
+        }
+        self.expire_trackers();
+        self.expire_apps();
+        self.settle(true);
+        self.ask_for_specs();
+        self.outcome(Answer::None, true)
+    }
+
+    /// Keeps the latest time; time never goes back.
+    fn advance_clock(&mut self, now: Now) {
+        self.clock = Now { monotonic_ms: self.clock.monotonic_ms.max(now.monotonic_ms), wall_ms: now.wall_ms };
+    }
+}

@@ -1,0 +1,114 @@
+//! Trackers come and go.
+
+use super::{Liveness, Place, Tracker};
+use crate::api::{Answer, CoreConfig};
+use crate::apps::ExecutorInput;
+use crate::jobs::Input;
+use crate::state::State;
+use mammoth_protocol::Uuid;
+use mammoth_protocol::jobs::tracker::{RegisterReply, RegisterRequest};
+use mammoth_protocol::jobs::{TrackerEpoch, TrackerId};
+use mammoth_protocol::limits::TRACKERS_MAX;
+use std::collections::BTreeMap;
+
+/// A tracker that is gone is shown for so long.
+const GONE_KEPT_MS: u64 = 24 * 3600 * 1000;
+
+impl State {
+    /// A tracker introduces itself. What it was given under an earlier registration is over: it is a new process, or was told
+    /// that it is not known. Its outputs stand if the files are the same.
+    pub(crate) fn register(&mut self, request: RegisterRequest) -> Answer {
+        let id = request.tracker;
+        if !self.started || (!self.trackers.contains_key(&id) && !self.make_room_for_tracker()) {
+            return Answer::Stale;
+        }
+        self.take_back(id, "its tasktracker has registered anew");
+        self.lose_outputs(id, Some(request.generation));
+        self.epochs += 1;
+        let epoch = TrackerEpoch(u64::from(self.rows.meta.lives) << 32 | self.epochs);
+        let failures = self.trackers.get(&id).map_or(0, |before| before.failures);
+        let place =
+            Place { tracker: id, host: request.host.into(), http: request.http.into(), generation: request.generation };
+        let tracker = Tracker {
+            place,
+            capacity: request.capacity,
+            epoch,
+            state: Liveness::Registered,
+            heard_ms: self.clock.monotonic_ms,
+            seq: 0,
+            answered: None,
+            waits: false,
+            attempts: BTreeMap::new(),
+            executors: BTreeMap::new(),
+            strays: BTreeMap::new(),
+            stray_executors: BTreeMap::new(),
+            wants: BTreeMap::new(),
+            jobs: Vec::new(),
+            apps: Vec::new(),
+            told: BTreeMap::new(),
+            failures,
+        };
+        self.trackers.insert(id, tracker);
+        let CoreConfig { poll_wait_ms, expiry_ms, .. } = self.config;
+        Answer::Registered(RegisterReply { epoch, poll_wait_ms, expiry_ms })
+    }
+
+    /// Trackers that were silent for too long are gone; those that are gone for very long are forgotten.
+    pub(crate) fn expire_trackers(&mut self) {
+        let now_ms = self.clock.monotonic_ms;
+        let silent = |tracker: &Tracker| now_ms.saturating_sub(tracker.heard_ms);
+        let expiry_ms = self.config.expiry_ms;
+        let lost = self.trackers.iter().filter(|(_, t)| t.is_live() && silent(t) > expiry_ms);
+        let lost: Vec<TrackerId> = lost.map(|(id, _)| *id).collect();
+        for id in lost {
+            self.take_back(id, &format!("its tasktracker was silent for {expiry_ms} ms"));
+            self.lose_outputs(id, None);
+            if let Some(tracker) = self.trackers.get_mut(&id) {
+                tracker.state = Liveness::Gone;
+                tracker.waits = false;
+                tracker.answered = None;
+                tracker.strays.clear();
+                tracker.stray_executors.clear();
+                tracker.told.clear();
+            }
+        }
+        self.trackers.retain(|_, t| t.is_live() || silent(t) <= GONE_KEPT_MS);
+    }
+
+    /// Whether there is room for one more, perhaps by forgetting the one that is gone for longest.
+    fn make_room_for_tracker(&mut self) -> bool {
+        if self.trackers.len() < TRACKERS_MAX {
+            return true;
+        }
+        let gone = self.trackers.iter().filter(|(_, tracker)| !tracker.is_live());
+        let oldest = gone.min_by_key(|(id, tracker)| (tracker.heard_ms, **id)).map(|(id, _)| *id);
+        oldest.is_some_and(|id| self.trackers.remove(&id).is_some())
+    }
+
+    /// Everything that the tracker was given is over.
+    fn take_back(&mut self, id: TrackerId, why: &str) {
+        let Some(tracker) = self.trackers.get(&id) else { return };
+        let attempts: Vec<_> = tracker.attempts.keys().copied().collect();
+        let executors: Vec<_> = tracker.executors.keys().copied().collect();
+        for attempt in attempts {
+            self.feed(attempt, &Input::Lost(why));
+        }
+        for executor in executors {
+            self.feed_executor(executor, &ExecutorInput::Lost(why));
+        }
+    }
+
+    /// Maps' outputs on a tracker are gone, but for those of the folder that it has now. They are made again where reduces
+    /// still need them.
+    fn lose_outputs(&mut self, id: TrackerId, present: Option<Uuid>) {
+        let Self { jobs, config, clock, news, .. } = self;
+        for (number, job) in jobs {
+            let Some(work) = job.work_for_reduces() else { continue };
+            let gone = work.outputs_where(|output| output.tracker == id && Some(output.generation) != present);
+            for (map, attempt) in gone {
+                job.output_lost(map, attempt, None, config, *clock);
+                news.jobs.insert(*number);
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The page of one MapReduce job: how far it is, what failed and why, its tasks with their attempts, its counters.
+
+use super::overview::{bar, state_of, state_tag, took};
+use mammoth_protocol::jobs::Counters;
+use mammoth_protocol::jobs::client::{AttemptStatus, JobStatus, TaskStatus};
+use mammoth_web::html::{Html, Shown};
+use mammoth_web::page::{Page, Tone, moment, tile};
+use mammoth_web::text::count;
+
+/// Tasks that the page lists; the JSON has all.
+const TASKS_MAX: usize = 500;
+/// Seconds between two loads while the job runs.
+const REFRESH_S: u32 = 2;
+
+/// Draws it. `wall_ms` is the time of drawing.
+pub(crate) fn page(job: &JobStatus, tasks: &[TaskStatus], wall_ms: u64) -> Page {
+    let mut body = head(job);
+    body.add(&tiles(job, wall_ms));
+    body.raw("<h2>Progress</h2><div class=\"panel\">").add(&bar("map", &job.maps));
+    if job.reduces.total > 0 {
+        body.add(&bar("reduce", &job.reduces));
+    }
+    body.raw("</div>");
+    failures(&mut body, tasks);
+    task_table(&mut body, tasks, wall_ms);
+    counters(&mut body, &job.counters);
+    let page = Page::new(job.name.clone(), "/", body);
+    if job.state.is_final() { page } else { page.refreshed(REFRESH_S) }
+}
+
+fn head(job: &JobStatus) -> Html {
+    let mut html = Html::of(
+        "<h1 class=\"path\">{} {}</h1><p class=\"path\">{} · {}</p>",
+        &[&job.name, &state_tag(state_of(job.state)), &job.job.to_string(), &job.user],
+    );
+    if let Some(output) = &job.output {
+        html.fill("<p class=\"path\">Output {}</p>", &[output]);
+    }
+    if let Some(reason) = &job.reason {
+        html.fill("<pre class=\"panel path\">{}</pre>", &[reason]);
+    }
+    html
+}
+
+fn tiles(job: &JobStatus, wall_ms: u64) -> Html {
+    let mut html = Html::literal("<dl class=\"tiles\">");
+    html.add(&tile(Tone::Off, "Time", &took(job.submitted_ms, job.finished_ms, wall_ms), ""));
+    html.add(&tile(Tone::Off, "Submitted", &moment(job.submitted_ms), ""));
+    html.add(&tile(Tone::Off, "Maps", &count(u64::from(job.maps.total)), ""));
+    html.add(&tile(Tone::Off, "Reduces", &count(u64::from(job.reduces.total)), ""));
+    let failed = job.maps.failed_attempts + job.reduces.failed_attempts;
+    let tone = if failed > 0 { Tone::Warn } else { Tone::Off };
+    let killed = job.maps.killed_attempts + job.reduces.killed_attempts;
+    html.add(&tile(tone, "Failed attempts", &failed, &format!("{killed} killed")));
+    html.raw("</dl>");
+    html
+}
+
+fn failures(body: &mut Html, tasks: &[TaskStatus]) {
+    let failed: Vec<&AttemptStatus> =
+        tasks.iter().flat_map(|task| &task.attempts).filter(|attempt| attempt.state == "FAILED").collect();
+    if failed.is_empty() {
+        return;
+    }
+    body.fill("<h2 id=\"failures\">Failures<span class=\"n\">{}</span></h2>", &[&count(failed.len() as u64)]);
+    for attempt in failed.iter().rev().take(20) {
+        let reason = attempt.reason.as_deref().unwrap_or("no reason was given");
+        body.fill(
+            "<p class=\"path\"><a href=\"{}\">{}</a> on {}</p><pre class=\"panel path\">{}</pre>",
+            &[&attempt.log, &attempt.attempt.to_string(), &attempt.host, &reason],
+        );
+    }
+}
+
+fn task_table(body: &mut Html, tasks: &[TaskStatus], wall_ms: u64) {
+    body.fill("<h2 id=\"tasks\">Tasks<span class=\"n\">{}</span></h2>", &[&count(tasks.len() as u64)]);
+    if tasks.is_empty() {
+        body.raw("<p class=\"empty\">None.</p>");
+        return;
+    }
+    body.raw("<table><thead><tr><th>Task</th><th>State</th><th>Attempt</th><th>Host</th><th>Phase</th>");
+    body.raw("<th class=\"num\">Progress</th><th class=\"num\">Time</th></tr></thead><tbody>");
+    for task in tasks.iter().take(TASKS_MAX) {
+        body.add(&task_rows(task, wall_ms));
+    }
+    body.raw("</tbody></table>");
+    if tasks.len() > TASKS_MAX {
+        body.fill("<p class=\"empty\">and {} more</p>", &[&count((tasks.len() - TASKS_MAX) as u64)]);
+    }
+}
+
+fn task_rows(task: &TaskStatus, wall_ms: u64) -> Html {
+    let mut html = Html::new();
+    let id = task.task.to_string();
+    if task.attempts.is_empty() {
+        html.fill("<tr><th scope=\"row\" class=\"path\">{}<small>{}</small></th>", &[&id, &task.label]);
+        html.fill(
+            "<td data-label=\"State\"><div>{}</div></td><td></td><td></td><td></td><td></td><td></td></tr>",
+            &[&state_tag(&task.state)],
+        );
+    }
+    for attempt in &task.attempts {
+        html.fill("<tr><th scope=\"row\" class=\"path\">{}<small>{}</small></th>", &[&id, &task.label]);
+        html.fill("<td data-label=\"State\"><div>{}</div></td>", &[&state_tag(&attempt.state)]);
+        html.fill(
+            "<td data-label=\"Attempt\"><a href=\"{}\">{}</a></td><td class=\"path\" data-label=\"Host\">{}</td>",
+            &[&attempt.log, &attempt.attempt.number, &attempt.host],
+        );
+        html.fill("<td data-label=\"Phase\">{}</td>", &[&attempt.phase]);
+        let progress = format!("{:.0} %", f64::from(attempt.progress) * 100.0);
+        html.fill(
+            "<td class=\"num\" data-label=\"Progress\">{}</td><td class=\"num\" data-label=\"Time\">{}</td></tr>",
+            &[&progress, &took(attempt.started_ms, attempt.finished_ms, wall_ms)],
+        );
+    }
+    html
+}
+
+fn counters(body: &mut Html, counters: &Counters) {
+    body.fill("<h2 id=\"counters\">Counters<span class=\"n\">{}</span></h2>", &[&count(counters.len() as u64)]);
+    if counters.is_empty() {
+        body.raw("<p class=\"empty\">Nothing was counted yet.</p>");
+        return;
+    }
+    body.raw("<table><thead><tr><th>Counter</th><th>Group</th><th class=\"num\">Value</th></tr></thead><tbody>");
+    for (group, names) in &counters.groups {
+        for (name, value) in names {
+            let shown = u64::try_from(*value).map_or_else(|_| value.to_string(), count);
+            body.fill(
+                "<tr><th scope=\"row\">{}</th><td data-label=\"Group\">{}</td><td class=\"num\" data-label=\"Value\">{}</td></tr>",
+                &[name, group, &Shown(shown)],
+            );
+        }
+    }
+    body.raw("</tbody></table>");
+}

@@ -1,0 +1,79 @@
+//! Requests on their way in, and answers on their way out.
+
+use mammoth_jobtracker_core::State;
+use mammoth_jobtracker_core::api::{Command, Reply};
+use mammoth_protocol::jobs::app::{AppPoll, AppPollReply};
+use mammoth_protocol::jobs::client::JobStatus;
+use mammoth_protocol::jobs::spec::JobSpec;
+use mammoth_protocol::jobs::tracker::{PollReply, PollRequest, RegisterReply, RegisterRequest};
+use mammoth_protocol::jobs::{AppId, JobId};
+use mammoth_protocol::{ErrorCode, FsError, Now};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// The way back to whoever asked; nobody may listen any more, which hurts nobody.
+pub(crate) type Way<T> = oneshot::Sender<Result<T, FsError>>;
+/// A question: looks at the state, and gives what brings the answer to whoever asked.
+pub(crate) type Look = Box<dyn FnOnce(&State, Now) -> Box<dyn FnOnce() + Send> + Send>;
+
+/// The jobtracker ends, and says so to whoever still asks.
+pub(crate) fn ending() -> FsError {
+    FsError::new(ErrorCode::Retriable, "the jobtracker is shutting down")
+}
+
+/// A request of a door, or of the thread of files.
+pub(crate) enum Ask {
+    /// A change.
+    Command { command: Command, answer: Way<Reply> },
+    /// A question.
+    Look(Look),
+    /// A question whose answer may wait for a change of the job.
+    WatchJob { job: JobId, version: u64, wait_ms: u64, answer: Way<JobStatus> },
+    /// A tasktracker introduces itself.
+    Register { request: RegisterRequest, answer: Way<RegisterReply> },
+    /// A tasktracker wants orders; no reply = it must register.
+    Poll { request: PollRequest, answer: Way<Option<PollReply>> },
+    /// A driver lives.
+    AppPoll { app: AppId, poll: AppPoll, answer: Way<AppPollReply> },
+    /// A specification that the core asked for.
+    Spec { job: JobId, spec: Result<Arc<JobSpec>, String> },
+}
+
+impl Ask {
+    /// Answers that nothing was done, and may be asked again.
+    pub(crate) fn turn_away(self) {
+        match self {
+            Self::Command { answer, .. } => drop(answer.send(Err(ending()))),
+            Self::WatchJob { answer, .. } => drop(answer.send(Err(ending()))),
+            Self::Register { answer, .. } => drop(answer.send(Err(ending()))),
+            Self::Poll { answer, .. } => drop(answer.send(Err(ending()))),
+            Self::AppPoll { answer, .. } => drop(answer.send(Err(ending()))),
+            Self::Look(_) | Self::Spec { .. } => {}
+        }
+    }
+}
+
+/// An answer that is ready, but waits until all that it depends on is durable.
+pub struct Held(pub(crate) Box<dyn FnOnce() + Send>);
+
+impl Held {
+    /// Nobody waits.
+    pub(crate) fn nothing() -> Self {
+        Self(Box::new(|| {}))
+    }
+
+    /// An answer to whoever asked. Dropped without leaving, it tells them that nobody will answer.
+    pub(crate) fn answer<T: Send + 'static>(way: Way<T>, result: Result<T, FsError>) -> Self {
+        Self(Box::new(move || drop(way.send(result))))
+    }
+
+    pub(crate) fn leave(self) {
+        (self.0)();
+    }
+}
+
+impl std::fmt::Debug for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Held")
+    }
+}

@@ -1,0 +1,134 @@
+//! One engine's column: its driver as a process, then what the jobtracker knows of it.
+
+use super::plain::Example;
+use super::table::Column;
+use super::{Place, text};
+use mammoth_client::JobClient;
+use mammoth_platform::{Clock, SystemClock};
+use mammoth_protocol::DfsPath;
+use mammoth_protocol::jobs::counters::names;
+use mammoth_protocol::jobs::fold::AppFold;
+use mammoth_protocol::jobs::link::{ROLE_VARIABLE, Role};
+use mammoth_protocol::jobs::{AppId, Counters};
+use std::process::{Command, Stdio};
+
+/// Which engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    Disk,
+    Memory,
+}
+
+impl Mode {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Disk => "disk",
+            Self::Memory => "memory",
+        }
+    }
+}
+
+/// Runs an example in a mode and measures it.
+pub(super) fn engine(
+    place: &Place,
+    jobs: &JobClient,
+    example: &Example,
+    input: &str,
+    output: &DfsPath,
+    mode: Mode,
+) -> Result<Column, String> {
+    let program = std::env::current_exe().map_err(|e| e.to_string())?;
+    let began = SystemClock.monotonic_ns();
+    let mut driver = Command::new(program);
+    driver
+        .args(example.job_args(input, output.as_str()))
+        .env(ROLE_VARIABLE, Role::Driver.name())
+        .env("MAMMOTH_MODE", mode.name())
+        .env("MAMMOTH_FS", &place.fs)
+        .env("MAMMOTH_JOBTRACKER", &place.jobtracker)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    let before = children_cpu_us();
+    let said = driver.output().map_err(|e| e.to_string())?;
+    let driver_cpu_us = children_cpu_us().saturating_sub(before);
+    let wall_us = (SystemClock.monotonic_ns() - began) / 1000;
+    let stderr = String::from_utf8_lossy(&said.stderr);
+    if !said.status.success() {
+        let last = stderr.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing").trim();
+        return Err(format!("{} in {} failed: {last}", example.job_args("", "")[0], mode.name()));
+    }
+    let mut column = match mode {
+        Mode::Disk => of_counters(&jobs.status(named(&stderr, "job_")?).map_err(text)?.counters),
+        Mode::Memory => {
+            let app: AppId = named(&stderr, "application_")?;
+            of_fold(&AppFold::of(&jobs.app_events(app).map_err(text)?))
+        }
+    };
+    column.name = match mode {
+        Mode::Disk => "on disk".to_owned(),
+        Mode::Memory => "in memory".to_owned(),
+    };
+    column.wall_us = wall_us;
+    column.cpu_us += driver_cpu_us;
+    Ok(column)
+}
+
+/// The first id with that prefix in what a driver said.
+fn named<T: std::str::FromStr>(stderr: &str, prefix: &str) -> Result<T, String> {
+    let words = stderr.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let mut ids = words.filter(|word| word.starts_with(prefix)).filter_map(|word| word.parse().ok());
+    ids.next().ok_or_else(|| format!("the driver named no {prefix}…"))
+}
+
+/// Processor time of children that ended, microseconds.
+fn children_cpu_us() -> u64 {
+    // Fields 16 and 17 of /proc/self/stat, in ticks of a hundredth of a second on Linux.
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after = stat.rsplit_once(')').map_or("", |(_, after)| after);
+    let fields: Vec<u64> = after.split_whitespace().skip(13).take(2).filter_map(|field| field.parse().ok()).collect();
+    fields.iter().sum::<u64>() * 10_000
+}
+
+fn of_counters(counters: &Counters) -> Column {
+    let get = |group: &str, name: &str| u64::try_from(counters.get(group, name)).unwrap_or(0);
+    let framework = |name: &str| get(names::FRAMEWORK, name);
+    let phases = counters.groups.get(names::PHASES).into_iter().flatten();
+    Column {
+        cpu_us: framework(names::CPU_MILLISECONDS) * 1000,
+        task_us: framework(names::TASK_MILLISECONDS) * 1000,
+        dfs_read: get(names::FILE_SYSTEM, names::HDFS_BYTES_READ),
+        dfs_written: get(names::FILE_SYSTEM, names::HDFS_BYTES_WRITTEN),
+        spilled: framework(names::SPILLED_BYTES),
+        shuffled: framework(names::REDUCE_SHUFFLE_BYTES),
+        phases: phases.map(|(name, us)| (name.clone(), u64::try_from(*us).unwrap_or(0))).collect(),
+        ..Column::default()
+    }
+}
+
+fn of_fold(fold: &AppFold) -> Column {
+    let total = &fold.total;
+    Column {
+        cpu_us: total.cpu_us,
+        task_us: total.wall_us,
+        dfs_read: total.dfs_read,
+        dfs_written: total.dfs_written,
+        spilled: total.spilled,
+        shuffled: total.shuffle_read,
+        held: fold.cached_peak.max(total.memory_peak),
+        phases: total.phases.clone(),
+        ..Column::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mammoth_protocol::jobs::JobId;
+
+    #[test]
+    fn ids_are_found_in_what_a_driver_says() {
+        let said = "x\nRunning job: job_17_0003\n map 0% reduce 0%\nJob job_17_0003 completed successfully\n";
+        assert_eq!(named::<JobId>(said, "job_"), Ok(JobId { cluster_ms: 17, number: 3 }));
+        assert!(named::<AppId>(said, "application_").is_err());
+    }
+}

@@ -1,0 +1,58 @@
+//! What can go wrong in a tasktracker.
+
+use mammoth_platform::PlatformError;
+use mammoth_web::bind::BindError;
+use std::path::PathBuf;
+
+/// A failure of the tasktracker itself. What goes wrong with one attempt is the reason in its report, not this.
+#[derive(Debug, thiserror::Error)]
+pub enum TasktrackerError {
+    /// The machine below failed, or a setting cannot be accepted.
+    #[error(transparent)]
+    Platform(#[from] PlatformError),
+    /// The HTTP door cannot be opened.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// A setting that cannot be accepted.
+    #[error("{reason}")]
+    Setting {
+        /// Which, and why.
+        reason: String,
+    },
+    /// A folder that is not a tasktracker's, or of another version.
+    #[error("{}: {reason}", path.display())]
+    BadFolder {
+        /// The file that says so.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// It ended by itself.
+    #[error("{reason}")]
+    Fatal {
+        /// What was fatal.
+        reason: String,
+    },
+}
+
+/// Why a tasktracker did not start.
+pub type StartError = TasktrackerError;
+
+/// Shorthand of this crate.
+pub(crate) type Result<T> = std::result::Result<T, TasktrackerError>;
+
+/// An error with all that caused it, on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        // Some errors print their cause themselves.
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        next = cause.source();
+    }
+    text
+}

@@ -33,7 +33,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("engine-core", &["protocol"]),
     ("engine", &["engine-core", "runtime", "client", "web", "protocol", "platform"]),
     ("rdd", &["engine", "runtime", "protocol", "platform"]),
-    ("examples", &["mapreduce", "rdd"]),
+    ("examples", &["mapreduce", "rdd", "runtime"]),
     ("bench", &["client", "protocol", "platform"]),
     (
         "mammoth",

@@ -18,6 +18,8 @@ pub enum DaemonHandle {
     Datanode(mammoth_datanode::Handle),
     /// The jobtracker.
     Jobtracker(mammoth_jobtracker::Handle),
+    /// A tasktracker.
+    Tasktracker(mammoth_tasktracker::Handle),
 }
 
 impl DaemonHandle {
@@ -43,7 +45,12 @@ impl DaemonHandle {
                 let components = mammoth_jobtracker::Components::default();
                 mammoth_jobtracker::start(config, components).map(Self::Jobtracker).map_err(|e| e.to_string())
             }
-            Role::Tasktracker => Err("NOT YET".to_owned()),
+            Role::Tasktracker => {
+                let config =
+                    mammoth_tasktracker::TasktrackerConfig::from_settings(settings).map_err(|e| e.to_string())?;
+                let components = mammoth_tasktracker::Components::system(settings);
+                mammoth_tasktracker::start(config, components).map(Self::Tasktracker).map_err(|e| e.to_string())
+            }
         }
     }
 
@@ -53,6 +60,7 @@ impl DaemonHandle {
             Self::Namenode(handle) => handle.shutdown(),
             Self::Datanode(handle) => handle.shutdown(),
             Self::Jobtracker(handle) => handle.shutdown(),
+            Self::Tasktracker(handle) => handle.shutdown(),
         }
     }
 
@@ -65,6 +73,7 @@ impl DaemonHandle {
             Self::Namenode(handle) => handle.wait().map_err(|e| e.to_string()),
             Self::Datanode(handle) => handle.wait().map_err(|e| e.to_string()),
             Self::Jobtracker(handle) => handle.wait(),
+            Self::Tasktracker(handle) => handle.wait().map_err(|e| e.to_string()),
         }
     }
 
@@ -75,6 +84,7 @@ impl DaemonHandle {
             Self::Namenode(handle) => handle.fatal_reason(),
             Self::Datanode(handle) => handle.fatal(),
             Self::Jobtracker(handle) => handle.fatal_reason(),
+            Self::Tasktracker(handle) => handle.fatal(),
         }
     }
 
@@ -94,6 +104,7 @@ impl DaemonHandle {
                 let addrs = handle.addrs();
                 vec![("http", addrs.http), ("internal", addrs.internal)]
             }
+            Self::Tasktracker(handle) => vec![("http", handle.addrs().http)],
         }
     }
 }

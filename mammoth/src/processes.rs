@@ -166,13 +166,15 @@ fn last_line(log: &std::path::Path) -> Option<String> {
     text.lines().rev().find(|line| !line.trim().is_empty()).map(|line| line.trim().to_owned())
 }
 
-/// Start time of a process in clock ticks since boot (field 22 of `/proc/PID/stat`); `None` if there is none.
+/// Start time of a process in clock ticks since boot (field 22 of `/proc/PID/stat`); `None` if there is none. One whose first
+/// thread has ended while others have not is still there: it holds its ports and locks until the last of them is gone.
 #[must_use]
 pub fn start_ticks(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name in parentheses may hold spaces; the fields after it start with the third.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    if fields.first() == Some(&"Z") {
+    let threads: u64 = fields.get(17)?.parse().ok()?;
+    if fields.first() == Some(&"Z") && threads <= 1 {
         return None;
     }
     fields.get(19)?.parse().ok()

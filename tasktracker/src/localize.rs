@@ -138,14 +138,14 @@ impl Localizer {
         check_digest(sha256)?;
         let target = self.folder.spec(job);
         let wanted = Wanted { what: "specification", fs, user, path, sha256, len_max: SPEC_BYTES_MAX, mode: 0o644 };
-        self.once(&target, || {
-            if lock(&self.specs).get(&job).is_some_and(|known| known == sha256) {
-                return Ok(());
-            }
-            self.bring(&wanted, &target)?;
-            lock(&self.specs).insert(job, sha256.to_owned());
-            Ok(())
-        })?;
+        // Whoever waited for another's fetch looks whether that was of the same.
+        while lock(&self.specs).get(&job).is_none_or(|known| known != sha256) {
+            self.once(&target, || {
+                self.bring(&wanted, &target)?;
+                lock(&self.specs).insert(job, sha256.to_owned());
+                Ok(())
+            })?;
+        }
         Ok(target)
     }
 

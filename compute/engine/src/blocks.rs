@@ -1,13 +1,15 @@
 //! The block manager: partitions of cached datasets, in memory, the least recently used ones given up first.
 //!
-//! A block is a list of shared batches. Giving one up loses nothing but time: it is computed again from its lineage.
+//! A block is a list of shared batches. Giving one up loses nothing but time: it is computed again from its lineage. Blocks take
+//! what memory the accountant has free; tasks that need it have blocks given up, down to one half of everything.
 
 use crate::batch::Batch;
 use crate::ops::{CacheCodec, Source};
 use crate::task::{Counts, TaskContext, TaskError};
 use mammoth_engine_core::api::DatasetId;
+use mammoth_runtime::memory::{Accountant, Evict};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// A dataset and one of its partitions.
 pub type BlockId = (DatasetId, u32);
@@ -20,15 +22,13 @@ pub(crate) struct Block {
 
 /// All blocks of an executor.
 pub struct Blocks {
-    max: u64,
+    memory: Accountant,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
     blocks: BTreeMap<BlockId, Held>,
-    /// What all blocks weigh, those included that are being made.
-    used: u64,
     uses: u64,
     /// What came and went since it was last told: bytes held now.
     changes: Vec<(DatasetId, u32, u64)>,
@@ -40,10 +40,13 @@ struct Held {
 }
 
 impl Blocks {
-    /// A manager of at most `max` bytes.
+    /// A manager that takes its memory from `memory`, and gives it back when tasks need it.
     #[must_use]
-    pub fn new(max: u64) -> Self {
-        Self { max, state: Mutex::default() }
+    pub fn new(memory: Accountant) -> Arc<Self> {
+        let blocks = Arc::new(Self { memory: memory.clone(), state: Mutex::default() });
+        let evictor: Weak<dyn Evict> = Arc::<Self>::downgrade(&blocks);
+        memory.set_evictor(evictor);
+        blocks
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -61,26 +64,22 @@ impl Blocks {
 
     /// Makes room for a part of a block of `dataset`, at the expense of blocks of others.
     fn grow(&self, dataset: DatasetId, bytes: u64) -> bool {
-        let mut state = self.state();
-        while state.used.saturating_add(bytes) > self.max {
-            let others = state.blocks.iter().filter(|((of, _), _)| *of != dataset);
-            let Some(id) = others.min_by_key(|(_, held)| held.used_at).map(|(id, _)| *id) else { return false };
-            state.give_up(id);
+        while !self.memory.try_store(bytes) {
+            let mut state = self.state();
+            let Some(victim) = state.oldest(|of| of != dataset) else { return false };
+            let weight = state.give_up(victim);
+            drop(state);
+            self.memory.release_stored(weight);
         }
-        state.used += bytes;
         true
-    }
-
-    fn shrink(&self, bytes: u64) {
-        let mut state = self.state();
-        state.used = state.used.saturating_sub(bytes);
     }
 
     /// Takes a block whose weight was grown already.
     fn put(&self, id: BlockId, block: Block) {
         let mut state = self.state();
         if state.blocks.contains_key(&id) {
-            state.used = state.used.saturating_sub(block.weight);
+            drop(state);
+            self.memory.release_stored(block.weight);
             return;
         }
         state.uses += 1;
@@ -93,29 +92,43 @@ impl Blocks {
     pub(crate) fn drop_dataset(&self, dataset: DatasetId) {
         let mut state = self.state();
         let ids: Vec<BlockId> = state.blocks.keys().filter(|(of, _)| *of == dataset).copied().collect();
-        for id in ids {
-            state.give_up(id);
-        }
+        let weight = ids.into_iter().map(|id| state.give_up(id)).sum();
+        drop(state);
+        self.memory.release_stored(weight);
     }
 
     /// What came and went since the last time.
     pub(crate) fn take_changes(&self) -> Vec<(DatasetId, u32, u64)> {
         std::mem::take(&mut self.state().changes)
     }
+}
 
-    /// Bytes held.
-    #[must_use]
-    pub fn used(&self) -> u64 {
-        self.state().used
+impl Evict for Blocks {
+    fn evict(&self, bytes: u64) {
+        let mut freed = 0;
+        while freed < bytes {
+            let mut state = self.state();
+            let Some(victim) = state.oldest(|_| true) else { return };
+            let weight = state.give_up(victim);
+            drop(state);
+            self.memory.release_stored(weight);
+            freed += weight.max(1);
+        }
     }
 }
 
 impl State {
-    fn give_up(&mut self, id: BlockId) {
-        if let Some(held) = self.blocks.remove(&id) {
-            self.used = self.used.saturating_sub(held.block.weight);
-            self.changes.push((id.0, id.1, 0));
-        }
+    /// The block that was not used for the longest time, among the datasets that may go.
+    fn oldest(&self, may_go: impl Fn(DatasetId) -> bool) -> Option<BlockId> {
+        let others = self.blocks.iter().filter(|((of, _), _)| may_go(*of));
+        others.min_by_key(|(_, held)| held.used_at).map(|(id, _)| *id)
+    }
+
+    /// Forgets a block; its weight.
+    fn give_up(&mut self, id: BlockId) -> u64 {
+        let Some(held) = self.blocks.remove(&id) else { return 0 };
+        self.changes.push((id.0, id.1, 0));
+        held.block.weight
     }
 }
 
@@ -162,7 +175,7 @@ impl CachingSource {
 
     fn give_up(&mut self) {
         if self.kept.take().is_some() {
-            self.task.env.blocks.shrink(self.weight);
+            self.task.env.memory.release_stored(self.weight);
             self.weight = 0;
         }
     }

@@ -13,6 +13,7 @@ use mammoth_engine_core::api::{Config, DatasetId, Determinism, JobNumber};
 use mammoth_platform::{Settings, keys};
 use mammoth_protocol::jobs::event::{AppEvent, TimedEvent};
 use mammoth_runtime::files::FileSystem;
+use mammoth_runtime::program::Environment;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::panic::Location;
@@ -22,6 +23,8 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+/// Variable with the name of a file for the application's events, as JSON lines.
+pub const EVENTS_VARIABLE: &str = "MAMMOTH_EVENTS";
 /// Most bytes of results of one action in the driver.
 pub const RESULTS_MAX: u64 = 1 << 30;
 
@@ -45,25 +48,26 @@ pub struct Options {
 }
 
 impl Options {
-    /// Options by the environment: `MAMMOTH_FS`, `MAMMOTH_SETTINGS`, `MAMMOTH_EVENTS`, `HADOOP_CONF_DIR`.
+    /// Options by the environment of this process.
     ///
     /// # Errors
     /// Settings that cannot be read.
     pub fn of_environment(name: &str) -> Result<Self, EngineError> {
-        let text = |variable: &str| std::env::var(variable).ok().filter(|value| !value.is_empty());
-        let pairs: Vec<String> = match text("MAMMOTH_SETTINGS") {
-            Some(json) => serde_json::from_str(&json)
-                .map_err(|error| EngineError::Setting(format!("MAMMOTH_SETTINGS is no list of key=value: {error}")))?,
-            None => Vec::new(),
-        };
-        let conf = text("HADOOP_CONF_DIR").map(PathBuf::from);
-        let settings =
-            Settings::load(conf.as_deref(), &pairs).map_err(|error| EngineError::Setting(error.to_string()))?;
+        let environment = Environment::of_process().map_err(|error| EngineError::Setting(error.to_string()))?;
+        Self::of(name, &environment)
+    }
+
+    /// Options by the environment of a driver.
+    ///
+    /// # Errors
+    /// Settings out of range.
+    pub fn of(name: &str, environment: &Environment) -> Result<Self, EngineError> {
+        let settings = environment.settings.clone();
         let memory = settings.bytes(keys::SPARK_EXECUTOR_MEMORY).map_err(|error| EngineError::Setting(error.to_string()))?;
         Ok(Self {
             name: name.to_owned(),
-            fs: text("MAMMOTH_FS").unwrap_or_else(|| crate::files::LOCAL_URI.to_owned()),
-            events: text("MAMMOTH_EVENTS").map(PathBuf::from),
+            fs: environment.fs.clone().unwrap_or_else(|| crate::files::LOCAL_URI.to_owned()),
+            events: std::env::var_os(EVENTS_VARIABLE).filter(|file| !file.is_empty()).map(PathBuf::from),
             results_max: RESULTS_MAX,
             memory,
             settings,

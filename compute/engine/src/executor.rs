@@ -4,8 +4,14 @@
 //! they differ in their [`Link`] to the driver only.
 
 mod blobs;
+pub(crate) mod http;
 pub(crate) mod link;
+mod process;
 pub(crate) mod serve;
+mod tuning;
+
+pub use process::executor_main;
+pub use tuning::Tuning;
 
 use crate::blocks::Blocks;
 use crate::files::FileSystems;
@@ -16,6 +22,7 @@ use blobs::BlobCache;
 use link::Link;
 use mammoth_engine_core::api::TaskKey;
 use mammoth_protocol::jobs::ExecutorId;
+use mammoth_runtime::memory::Accountant;
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -29,11 +36,13 @@ use std::time::Duration;
 pub struct Site {
     /// Which.
     pub executor: ExecutorId,
+    /// Its application, as shuffle servers know it.
+    pub app: String,
     /// Host name.
     pub host: String,
     /// Tasks at a time.
     pub cores: u32,
-    /// Bytes that cached blocks, buffers and tables may take together.
+    /// Memory of the executor, bytes.
     pub memory: u64,
     /// For files that nobody else reads.
     pub work_dir: PathBuf,
@@ -49,8 +58,12 @@ pub struct Site {
 pub struct Env {
     /// Where it is.
     pub site: Site,
+    /// Settings that tasks read.
+    pub tuning: Tuning,
+    /// Who may hold how much.
+    pub memory: Accountant,
     /// Cached datasets.
-    pub blocks: Blocks,
+    pub blocks: Arc<Blocks>,
     /// File systems that tasks read and write.
     pub files: FileSystems,
     link: Arc<dyn Link>,
@@ -64,6 +77,8 @@ pub struct Env {
     ended: Mutex<Option<String>>,
 }
 
+/// Share of the executor's memory that is counted; the rest is for batches on their way, files, sockets and the program itself.
+const COUNTED_PERCENT: u64 = 60;
 /// How often a task that waits looks whether it shall stop.
 const WAIT_STEP: Duration = Duration::from_millis(50);
 
@@ -73,9 +88,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Env {
     fn new(site: Site, link: Arc<dyn Link>, reports: SyncSender<Report>) -> Arc<Self> {
-        let blocks = Blocks::new(site.memory / 2);
+        let memory = Accountant::new(site.memory / 100 * COUNTED_PERCENT);
+        let blocks = Blocks::new(memory.clone());
         Arc::new(Self {
+            tuning: Tuning::of(&site.settings),
             site,
+            memory,
             blocks,
             files: FileSystems::default(),
             link,

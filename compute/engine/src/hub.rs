@@ -27,8 +27,6 @@ pub(crate) enum Input {
     Lost { executor: ExecutorId, reason: String, charge: bool },
     /// An action begins.
     Submit(Box<crate::driver::Submission>),
-    /// Nobody waits for an action any more.
-    Cancel { job: mammoth_engine_core::api::JobNumber, reason: String },
     /// Nothing reads these any more.
     Freed(crate::plan::Freed),
     /// The application ends: why, unless well.
@@ -49,6 +47,8 @@ pub(crate) struct Hub {
 struct State {
     executors: BTreeMap<ExecutorId, Slot>,
     blobs: BTreeMap<BlobId, Blob>,
+    /// Executors that nobody announced may say hello: who starts them tells them the secret.
+    admits_all: bool,
     closed: Option<String>,
 }
 
@@ -159,6 +159,21 @@ impl Hub {
     /// Makes room for an executor's orders; it has not said hello yet.
     pub(crate) fn expect(&self, executor: ExecutorId) {
         self.state().executors.entry(executor).or_default();
+    }
+
+    /// Lets executors say hello that nobody announced.
+    pub(crate) fn admit_all(&self) {
+        self.state().admits_all = true;
+    }
+
+    /// Takes an executor in that says hello.
+    pub(crate) fn admit(&self, executor: ExecutorId) -> Result<(), Gone> {
+        let mut state = self.state();
+        if state.admits_all {
+            state.executors.entry(executor).or_default();
+        }
+        drop(state);
+        self.knows(executor)
     }
 
     /// Whether an executor is one of ours, and listened to.

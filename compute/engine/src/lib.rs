@@ -21,30 +21,38 @@ mod accumulators;
 pub mod batch;
 pub mod blocks;
 pub mod capture;
+mod cluster;
 pub mod code;
 pub mod context;
+mod door;
 mod driver;
 mod error;
 mod events;
 pub mod executor;
 pub mod files;
 mod hub;
+mod image;
 mod local;
 mod master;
 pub mod ops;
 pub mod plan;
+mod processes;
 pub mod program;
 pub mod shuffle;
 pub mod task;
 mod wire;
 
 pub use accumulators::Total;
+pub use cluster::start_on_cluster;
 pub use context::{Action, Context, DatasetHandle, Options};
 pub use error::{CodeError, EngineError};
 pub use hub::BlobHandle;
 pub use mammoth_engine_core as core;
 pub use master::Master;
+pub use executor::executor_main;
 pub use wire::PlaceAddress;
+
+use mammoth_protocol::jobs::Resources;
 
 /// A context without a cluster.
 ///
@@ -53,6 +61,8 @@ pub use wire::PlaceAddress;
 pub fn start(master: Master, options: &Options) -> Result<Context, EngineError> {
     match master {
         Master::Local { cores } => local::start(options, cores),
-        Master::LocalCluster { .. } => Err(EngineError::BadMaster("local-cluster".to_owned())),
+        Master::LocalCluster { executors, cores, memory_mib } => {
+            processes::start(options, executors, Resources { cores, memory_mib })
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::wire::{Hello, PlaceAddress};
 use mammoth_platform::{Entropy, SystemEntropy, process};
 use mammoth_protocol::jobs::event::AppEvent;
 use mammoth_protocol::jobs::{AppId, ExecutorId, Resources};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
@@ -32,10 +32,6 @@ impl Scratch {
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir(&path).map_err(EngineError::io(format!("create {}", path.display())))?;
         Ok(Self { path })
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
     }
 
     /// A folder in it.
@@ -73,6 +69,7 @@ pub(crate) fn start(options: &Options, cores: u32) -> Result<Context, EngineErro
         let executor = ExecutorId(0);
         let site = Site {
             executor,
+            app: "local".to_owned(),
             host: process::host_name(),
             cores,
             memory: options.memory,

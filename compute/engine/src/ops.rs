@@ -1,6 +1,7 @@
 //! What operations are made of: sources give batches, steps change them, sinks take them.
 //!
-//! The typed SDK implements these traits, once for each kind of operation; the engine knows no record types.
+//! The typed SDK implements these traits, once for each kind of operation; the engine knows no record types. All of a task's
+//! operations live and end on the thread that runs the task.
 
 use crate::batch::Batch;
 use crate::shuffle::ShuffleInput;
@@ -10,7 +11,7 @@ use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
 /// Where batches come from.
-pub trait Source: Send {
+pub trait Source {
     /// The next batch, never an empty one; `None` at the end.
     ///
     /// # Errors
@@ -36,7 +37,7 @@ impl Stepped {
 }
 
 /// What is done to batches.
-pub trait Step: Send {
+pub trait Step {
     /// Takes a batch; with `None` goes on with the one before, see [`Stepped::more`].
     ///
     /// # Errors
@@ -54,7 +55,7 @@ pub struct Finished {
 }
 
 /// Where batches go.
-pub trait Sink: Send {
+pub trait Sink {
     /// Takes a batch. `false`: it needs no more.
     ///
     /// # Errors

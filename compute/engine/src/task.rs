@@ -9,6 +9,7 @@ pub use accumulate::{AccumulatorState, Accumulators};
 
 use crate::executor::Env;
 use mammoth_engine_core::api::{OutputId, ShuffleId, TaskKey};
+use mammoth_runtime::memory::TaskMemory;
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -107,8 +108,12 @@ impl Counts {
 pub struct TaskContext {
     /// Which.
     pub key: TaskKey,
+    /// The shuffle that its stage writes, and its number of partitions.
+    pub writes: Option<(ShuffleId, u32)>,
     /// The executor that it runs in.
     pub env: Arc<Env>,
+    /// What it may hold.
+    pub memory: TaskMemory,
     /// What it counts.
     pub counts: Counts,
     pub(crate) accumulators: Mutex<Accumulators>,
@@ -120,9 +125,15 @@ thread_local! {
 }
 
 impl TaskContext {
-    pub(crate) fn new(key: TaskKey, env: Arc<Env>, cancelled: Arc<AtomicBool>) -> Arc<Self> {
+    pub(crate) fn new(
+        key: TaskKey,
+        writes: Option<(ShuffleId, u32)>,
+        env: Arc<Env>,
+        cancelled: Arc<AtomicBool>,
+    ) -> Arc<Self> {
         let accumulators = Mutex::default();
-        Arc::new(Self { key, env, counts: Counts::default(), accumulators, cancelled })
+        let memory = env.memory.begin_task();
+        Arc::new(Self { key, writes, env, memory, counts: Counts::default(), accumulators, cancelled })
     }
 
     /// Ends the task if it shall stop. Asked for each batch, and wherever a task waits.

@@ -9,6 +9,7 @@ use mammoth_protocol::Uuid;
 use mammoth_protocol::jobs::event::TaskMetrics;
 use mammoth_protocol::jobs::{ExecutorId, Resources};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 /// Routes of the driver's door.
@@ -50,30 +51,30 @@ pub enum PlaceAddress {
 
 /// An executor introduces itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hello {
+pub(crate) struct Hello {
     /// Which.
-    pub executor: ExecutorId,
+    pub(crate) executor: ExecutorId,
     /// SHA-256 of its image, lower-case hex; it must be the driver's.
-    pub image: String,
+    pub(crate) image: String,
     /// Its host name.
-    pub host: String,
+    pub(crate) host: String,
     /// Its process.
-    pub pid: u32,
+    pub(crate) pid: u32,
     /// What it was granted.
-    pub resources: Resources,
+    pub(crate) resources: Resources,
     /// Where its outputs lie.
-    pub place: PlaceAddress,
+    pub(crate) place: PlaceAddress,
     /// Drawn for this message: the answer proves with it that the driver knows the secret.
-    pub nonce: [u8; 16],
+    pub(crate) nonce: [u8; 16],
 }
 
 /// The driver takes an executor in, or does not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Welcome {
+pub(crate) struct Welcome {
     /// SHA-256 of secret and nonce.
-    pub proof: [u8; 32],
+    pub(crate) proof: [u8; 32],
     /// Why not.
-    pub refused: Option<String>,
+    pub(crate) refused: Option<String>,
 }
 
 /// Asks for orders.
@@ -93,7 +94,7 @@ pub(crate) struct Orders {
 
 /// What an executor shall do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Order {
+pub(crate) enum Order {
     /// Run a task.
     Launch(Box<TaskOrder>),
     /// Stop a task.
@@ -125,17 +126,17 @@ pub enum Order {
 
 /// A task to run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TaskOrder {
+pub(crate) struct TaskOrder {
     /// Which.
-    pub task: TaskKey,
+    pub(crate) task: TaskKey,
     /// Its stage.
-    pub program: BlobId,
+    pub(crate) program: BlobId,
     /// Of the source nodes that it reads: position of the node, its partition, what the driver knows of that.
-    pub payloads: Vec<(u32, u32, Payload)>,
+    pub(crate) payloads: Vec<(u32, u32, Payload)>,
     /// The outputs of the shuffles that it reads.
-    pub shuffles: Vec<(ShuffleId, Vec<Option<OutputId>>)>,
+    pub(crate) shuffles: Vec<(ShuffleId, Vec<Option<OutputId>>)>,
     /// Where those lie.
-    pub places: BTreeMap<PlaceId, PlaceAddress>,
+    pub(crate) places: BTreeMap<PlaceId, PlaceAddress>,
 }
 
 /// A report and its number, from 1.
@@ -147,7 +148,7 @@ pub(crate) struct NumberedReport {
 
 /// What an executor says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Report {
+pub(crate) enum Report {
     /// A task ended.
     TaskEnded(Box<TaskReport>),
     /// Cached blocks came or went: dataset, partition, bytes held now.
@@ -158,22 +159,22 @@ pub enum Report {
 
 /// How a task ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TaskReport {
+pub(crate) struct TaskReport {
     /// Which.
-    pub task: TaskKey,
+    pub(crate) task: TaskKey,
     /// How.
-    pub end: WireEnd,
+    pub(crate) end: WireEnd,
     /// What it took.
-    pub metrics: TaskMetrics,
+    pub(crate) metrics: TaskMetrics,
     /// What it added to accumulators.
-    pub accumulators: Vec<(u32, Vec<u8>)>,
+    pub(crate) accumulators: Vec<(u32, Vec<u8>)>,
     /// What its sink left for the driver.
-    pub result: Vec<u8>,
+    pub(crate) result: Vec<u8>,
 }
 
 /// How a task ended, in short.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum WireEnd {
+pub(crate) enum WireEnd {
     /// Well.
     Success,
     /// A map output could not be had.
@@ -196,4 +197,13 @@ pub enum WireEnd {
     },
     /// It stopped as told.
     Cancelled,
+}
+
+/// What only one who knows the secret can make of a nonce.
+pub(crate) fn proof(secret: &str, nonce: &[u8; 16]) -> [u8; 32] {
+    let mut sha = Sha256::new();
+    sha.update(b"mammoth driver\n");
+    sha.update(secret.as_bytes());
+    sha.update(nonce);
+    sha.finalize().into()
 }

@@ -14,3 +14,9 @@ use mammoth_mapreduce::{JobEntry, jobs};
 pub fn jobs() -> &'static [JobEntry] {
     jobs![wordcount => wordcount::disk::wordcount, grep => grep::disk::grep]
 }
+
+/// The in-memory applications by name.
+#[must_use]
+pub fn apps() -> &'static [mammoth_runtime::program::AppEntry] {
+    &[]
+}

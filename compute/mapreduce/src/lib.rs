@@ -42,10 +42,11 @@ mod job;
 mod local;
 mod mapper;
 mod reducer;
+mod values;
 #[cfg(test)]
 mod tests;
 
-pub use combine::{Combiner, Partitioner};
+pub use combine::{Combined, Combiner, Partitioner};
 pub use failure::{Failure, Outcome};
 pub use fold::{Count, Fold, Max, Sum};
 pub use job::{Complete, Folded, Job, JobError, Mapped, New, usage};
@@ -63,7 +64,7 @@ use std::process::ExitCode;
 /// What a job program needs.
 pub mod prelude {
     pub use crate::{
-        Combiner, Emit, Failure, Fold, Identity, Job, JobArgs, JobError, Mapper, Outcome, Output, Partitioner, Reducer,
+        Combined, Combiner, Emit, Failure, Fold, Identity, Job, JobArgs, JobError, Mapper, Outcome, Output, Partitioner, Reducer,
         Sum, TaskContext, Text, Values, jobs, usage,
     };
     pub use std::process::ExitCode;

@@ -207,4 +207,8 @@ impl Context {
     pub fn stop(&self) {
         self.engine.stop();
     }
+
+    pub(crate) fn fail(&self, reason: &str) {
+        self.engine.fail(reason);
+    }
 }

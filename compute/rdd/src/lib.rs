@@ -50,6 +50,7 @@
 
 mod accumulator;
 mod actions;
+mod app;
 mod broadcast;
 mod context;
 mod error;
@@ -60,10 +61,13 @@ mod save;
 mod transform;
 
 pub use accumulator::Accumulator;
+pub use app::{App, AppResult, MASTER_VARIABLE, drive, main};
 pub use broadcast::Broadcast;
 pub use context::Context;
 pub use error::Error;
+pub use mammoth_engine::executor_main;
 pub use mammoth_runtime::key::{Key, KeyEncode};
+pub use mammoth_runtime::program::AppEntry;
 pub use mammoth_runtime::text::Text;
 pub use ops::{Emit, Func, State};
 pub use rdd::{Data, Rdd};

@@ -5,6 +5,7 @@ pub(crate) mod cache;
 pub(crate) mod sinks;
 pub(crate) mod sources;
 pub(crate) mod steps;
+pub(crate) mod wide;
 
 pub use steps::Emit;
 

@@ -80,7 +80,7 @@ impl<T: Send + 'static> Rdd<T> {
     #[track_caller]
     pub fn flat_map<I, F>(&self, function: F) -> Rdd<I::Item>
     where
-        I: IntoIterator<Item: Send + 'static, IntoIter: Send + 'static> + 'static,
+        I: IntoIterator<Item: Send + 'static> + 'static,
         F: Fn(T) -> I + Func,
     {
         self.flat_map_with((), move |(): &(), record| function(record))
@@ -91,7 +91,7 @@ impl<T: Send + 'static> Rdd<T> {
     #[track_caller]
     pub fn flat_map_with<I, S, F>(&self, state: S, function: F) -> Rdd<I::Item>
     where
-        I: IntoIterator<Item: Send + 'static, IntoIter: Send + 'static> + 'static,
+        I: IntoIterator<Item: Send + 'static> + 'static,
         S: State,
         F: Fn(&S, T) -> I + Func,
     {

@@ -15,7 +15,7 @@ pub use cursor::Cursor;
 pub use passes::{MergeStats, merge_runs};
 pub use stream::MergeStream;
 pub(crate) use combine::{Combining, pour};
-pub(crate) use passes::{reduce_runs, segment_cursors};
+pub(crate) use passes::{OpenRuns, merge_to_file, reduce_runs};
 
 use crate::error::RuntimeError;
 

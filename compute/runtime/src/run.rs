@@ -11,12 +11,22 @@ use crate::shuffle::{Codec, FrameWriter, Index, OutputWriter, Segment};
 use mammoth_platform::{Clock, Entropy, SystemClock, SystemEntropy};
 use mammoth_protocol::jobs::shuffle::FRAME_MAX;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Called for each frame that is written or read, so at least a few times a second while there is work: shows that the task is
 /// alive, and may end the work with an error.
 pub type Tick = Arc<dyn Fn() -> Result<(), RuntimeError> + Send + Sync>;
+
+/// What order the records of a partition are kept in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// By the bytes of their keys; equal keys as they arrived.
+    #[default]
+    Key,
+    /// As they arrived.
+    Arrival,
+}
 
 /// How runs are written and merged.
 #[derive(Clone)]
@@ -29,27 +39,31 @@ pub struct SpillConfig {
     pub frame_bytes: usize,
     /// Runs on disk that are merged at once, at least 2.
     pub fan_in: usize,
+    /// The order within each partition of a run.
+    pub order: Order,
     /// See [`Tick`].
     pub tick: Option<Tick>,
 }
 
 impl std::fmt::Debug for SpillConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { work_dir, codec, frame_bytes, fan_in, tick: _ } = self;
+        let Self { work_dir, codec, frame_bytes, fan_in, order, tick: _ } = self;
         f.debug_struct("SpillConfig")
             .field("work_dir", work_dir)
             .field("codec", codec)
             .field("frame_bytes", frame_bytes)
             .field("fan_in", fan_in)
+            .field("order", order)
             .finish_non_exhaustive()
     }
 }
 
 impl SpillConfig {
-    /// Uncompressed frames of 64 KiB, ten runs at once.
+    /// Uncompressed frames of 64 KiB, ten runs at once, sorted by key.
     #[must_use]
     pub fn new(work_dir: impl Into<PathBuf>) -> Self {
-        Self { work_dir: work_dir.into(), codec: Codec::None, frame_bytes: 64 * 1024, fan_in: 10, tick: None }
+        let (codec, order) = (Codec::None, Order::Key);
+        Self { work_dir: work_dir.into(), codec, frame_bytes: 64 * 1024, fan_in: 10, order, tick: None }
     }
 
     pub(crate) fn tick(&self) -> Result<(), RuntimeError> {
@@ -156,6 +170,10 @@ pub(crate) fn check_record(key: usize, value: usize) -> Result<(), RuntimeError>
     Ok(())
 }
 
+fn run_path(config: &SpillConfig) -> PathBuf {
+    config.work_dir.join(format!("run-{:016x}.spill", SystemEntropy.next_u64()))
+}
+
 /// Writes a run.
 pub(crate) struct RunWriter {
     frames: FrameWriter,
@@ -165,19 +183,18 @@ pub(crate) struct RunWriter {
     file: RunFile,
 }
 
-impl FrameTarget for (&mut FrameWriter, &SpillConfig) {
+impl<T: FrameTarget> FrameTarget for (&mut T, &SpillConfig) {
     fn write_frame(&mut self, partition: u32, frame: &[u8], records: u32) -> Result<(), RuntimeError> {
         self.1.tick()?;
-        self.0.write(partition, frame, records)
+        self.0.write_frame(partition, frame, records)
     }
 }
 
 impl RunWriter {
     pub(crate) fn create(config: &SpillConfig, partitions: u32) -> Result<Self, RuntimeError> {
-        let path = config.work_dir.join(format!("run-{:016x}.spill", SystemEntropy.next_u64()));
-        let frames = FrameWriter::create(path.clone(), partitions, config.codec)?;
-        let file = RunFile { path, index: Index::default() };
-        Ok(Self { frames, packer: Packer::new(config.frame_bytes), config: config.clone(), file })
+        let (file, run) = RunFile::create(config)?;
+        let frames = FrameWriter::new(file, run.path.clone(), partitions, config.codec);
+        Ok(Self { frames, packer: Packer::new(config.frame_bytes), config: config.clone(), file: run })
     }
 
     #[inline]
@@ -202,18 +219,35 @@ impl RunWriter {
     }
 }
 
-/// A run on disk, deleted when dropped.
+/// A run on disk.
 #[derive(Debug)]
 pub struct RunFile {
     path: PathBuf,
     index: Index,
+    /// Deleted when dropped; otherwise somebody else's.
+    is_own: bool,
 }
 
 impl RunFile {
-    /// Takes over a file that holds one segment from its first to its last byte.
+    /// A new file for one partition, to be filled by the caller.
+    pub(crate) fn create(config: &SpillConfig) -> Result<(File, Self), RuntimeError> {
+        let path = run_path(config);
+        let file = File::create_new(&path).map_err(|source| disk::failed("create", &path, source))?;
+        Ok((file, Self { path, index: Index::default(), is_own: true }))
+    }
+
+    /// A run of one partition: a segment of a file, which stays when this is dropped.
     #[must_use]
-    pub fn of_segment(path: PathBuf, segment: Segment) -> Self {
-        Self { path, index: Index { segments: vec![segment] } }
+    pub fn borrowed(path: PathBuf, segment: Segment) -> Self {
+        Self { path, index: Index { segments: vec![segment] }, is_own: false }
+    }
+
+    pub(crate) fn set_segment(&mut self, segment: Segment) {
+        self.index = Index { segments: vec![segment] };
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Where each partition lies.
@@ -234,15 +268,25 @@ impl RunFile {
         format!("partition {partition} of {}", self.path.display())
     }
 
-    pub(crate) fn records(&self) -> u64 {
+    /// Bytes of all partitions, as stored.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.index.segments.iter().map(|segment| segment.len).sum()
+    }
+
+    /// Records of all partitions.
+    #[must_use]
+    pub fn records(&self) -> u64 {
         self.index.segments.iter().map(|segment| segment.records).sum()
     }
 }
 
 impl Drop for RunFile {
     fn drop(&mut self) {
-        // The working folder goes with the task in any case.
-        let _gone = std::fs::remove_file(&self.path);
+        if self.is_own {
+            // The working folder goes with the task in any case.
+            let _gone = std::fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -269,7 +313,7 @@ impl Run {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         match self {
-            Self::File(file) => file.index.data_len(),
+            Self::File(file) => file.bytes(),
             Self::Memory(memory) => memory.bytes.len() as u64,
         }
     }

@@ -98,6 +98,11 @@ fn one_bad_replica(kind: Damage) {
     });
 }
 
+/// Readers ask the namenode once more when every replica failed them, not three times with pauses.
+fn impatient() -> Options {
+    Options::fast().blocks(1 << 20).set("dfs.client.max.block.acquire.failures", "1")
+}
+
 /// The datanodes of `/a`'s only block, in the order in which readers are sent to them.
 fn holders(cluster: &Cluster) -> Vec<&'static str> {
     let ports = cluster.blocks("/a").expect("its block")[0].ports.clone();
@@ -150,7 +155,7 @@ fn bad_replicas_while_another_node_is_frozen() {
 
 #[test]
 fn with_the_only_good_replica_frozen_nothing_is_deleted() {
-    let cluster = Cluster::start(Options::fast().blocks(1 << 20));
+    let cluster = Cluster::start(impatient());
     let bytes = bytes_of(24, 1_000_000);
     cluster.put("/a", &bytes);
     let holders = holders(&cluster);
@@ -198,7 +203,7 @@ fn a_missing_checksum_file() {
 
 #[test]
 fn with_all_three_bad_there_is_a_clear_error_and_nothing_is_deleted() {
-    let cluster = Cluster::start(Options::fast().blocks(1 << 20));
+    let cluster = Cluster::start(impatient());
     cluster.put("/a", &bytes_of(22, 1_000_000));
     for name in NAMES {
         damage(&replica(&cluster, name), Damage::DataBit);

@@ -1,7 +1,10 @@
 //! Disks that fill: what does not fit is refused in one line and leaves nothing, what was acknowledged stays, and everybody
 //! lives on.
 
-use crate::harness::{Cluster, Options, Random, bytes_of, poll};
+use crate::harness::{Cluster, Options, Random, alive, bytes_of, poll};
+use mammoth_client::{ClientConfig, ClientError, DfsClient};
+use mammoth_protocol::DfsPath;
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::process::Stdio;
 use std::time::Duration;
@@ -151,4 +154,90 @@ fn one_disk_that_fills_in_the_middle_of_a_block_costs_only_its_replica() {
     });
     replicas_are(&cluster, 1);
     all_well(&cluster, &before);
+}
+
+/// Makes folders with long names until told no; gives back the names that were acknowledged.
+fn folders_until_refused(client: &DfsClient, number: usize) -> (Vec<String>, ClientError) {
+    let mut made = Vec::new();
+    for step in 0.. {
+        let name = format!("{number}-{step}-{}", "x".repeat(180));
+        match client.mkdirs(&DfsPath::parse(&format!("/{name}")).expect("a path"), None, true) {
+            Ok(_) => made.push(name),
+            Err(error) => return (made, error),
+        }
+    }
+    unreachable!("a disk is full one day")
+}
+
+/// A client that gives up soon, as nobody will come back.
+fn client(cluster: &Cluster) -> DfsClient {
+    let mut config = ClientConfig::for_uri(&cluster.fs()).expect("a configuration");
+    config.reconnect_budget = Duration::from_secs(1);
+    DfsClient::connect(config).expect("a client")
+}
+
+fn namenode_gone(cluster: &Cluster) {
+    let pid = cluster.pid("namenode");
+    poll("the namenode closes its doors and ends", Duration::from_secs(20), || {
+        if alive(pid) { Err("alive".to_owned()) } else { Ok(()) }
+    });
+}
+
+/// Fills the namenode's disk under a storm of creations, `left` bytes from its end. What was acknowledged must be there when
+/// there is room again; what was refused may be.
+fn namenodes_disk_fills(options: Options, left: u64) {
+    const CLIENTS: usize = 4;
+    let Some(cluster) = cluster(options.disks(&["namenode"], 24)) else { return };
+    let kept = bytes_of(34, 300_000);
+    cluster.put("/kept", &kept);
+    let results: Vec<_> = std::thread::scope(|scope| {
+        let cluster = &cluster;
+        let storms: Vec<_> =
+            (0..CLIENTS).map(|n| scope.spawn(move || folders_until_refused(&client(cluster), n))).collect();
+        poll("the storm has begun", Duration::from_secs(20), || {
+            let files = cluster.status()?["health"]["stats"].clone();
+            let count = cluster.dfs(&["ls", "/"]).ok().text().lines().count();
+            if count > 50 { Ok(()) } else { Err(format!("{count} names, {files}")) }
+        });
+        cluster.fill("namenode", left);
+        storms.into_iter().map(|storm| storm.join().expect("a storm ends well")).collect()
+    });
+    namenode_gone(&cluster);
+    let log = cluster.log("namenode");
+    assert!(!log.contains("panicked"), "{log}");
+    let last = log.lines().last().unwrap_or_default();
+    assert!(last.contains("No space left on device"), "{log}");
+    // With not one byte left it may or may not start; it must not harm what is there, nor panic.
+    let early = cluster.restart("namenode");
+    assert!(early.code == 0 || early.err.contains("No space left on device"), "{}", early.err);
+    cluster.make_room("namenode");
+    cluster.restart("namenode").ok();
+    let client = client(&cluster);
+    let listed = client.list_all(&DfsPath::parse("/").expect("a path")).expect("a listing");
+    let listed: BTreeSet<&str> = listed.iter().map(|status| status.name()).collect();
+    for (made, _) in &results {
+        for name in made {
+            assert!(listed.contains(name.as_str()), "{name} was acknowledged");
+        }
+    }
+    let acknowledged: usize = results.iter().map(|(made, _)| made.len()).sum();
+    assert!(acknowledged > 50 && listed.len() <= acknowledged + 1 + CLIENTS, "{acknowledged}, {}", listed.len());
+    assert!(!cluster.log("namenode").contains("panicked"), "{}", cluster.log("namenode"));
+    poll("the cluster works again", Duration::from_secs(30), || {
+        let run = cluster.dfs(&["cat", "/kept"]);
+        if run.out == kept { Ok(()) } else { Err(run.err) }
+    });
+    cluster.put("/more", &kept);
+}
+
+#[test]
+fn a_full_edit_log_disk_loses_nothing_that_was_acknowledged() {
+    namenodes_disk_fills(Options::fast(), 0);
+}
+
+#[test]
+fn a_disk_that_fills_during_checkpoints_loses_nothing_that_was_acknowledged() {
+    // A checkpoint whenever anything is new, and some room left, so that either of the two may meet the end.
+    let options = Options::fast().set("mammoth.journal.checkpoint-interval", "50ms");
+    namenodes_disk_fills(options, 600_000);
 }

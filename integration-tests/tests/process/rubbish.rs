@@ -1,6 +1,7 @@
 //! Nonsense on every port: an error or a closed connection, and the daemons live on.
 
 use crate::harness::{Cluster, Options, Random, bytes_of, poll};
+use rustix::process::Signal;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -78,4 +79,25 @@ fn silent_connections_do_not_disturb_others() {
     assert!(silent.len() > 500);
     drop(silent);
     poll("the namenode answers", Duration::from_secs(10), || cluster.status());
+}
+
+/// Connections that nobody accepts for a moment wait in the system's queue. One that is full makes clients wait a second for
+/// their next try, so every door has a long one.
+#[test]
+fn a_crowd_at_the_door_of_a_busy_daemon_is_let_wait() {
+    let cluster = Cluster::start(Options::fast());
+    for name in ["namenode", "datanode-1"] {
+        cluster.signal(name, Signal::STOP);
+    }
+    for (name, door) in DOORS {
+        let addr = cluster.addr(name, door);
+        let limit = Duration::from_millis(800);
+        let crowd: Result<Vec<TcpStream>, _> = (0..300).map(|_| TcpStream::connect_timeout(&addr, limit)).collect();
+        assert!(crowd.is_ok(), "{name} {door}: {crowd:?}");
+    }
+    for name in ["namenode", "datanode-1"] {
+        cluster.signal(name, Signal::CONT);
+    }
+    cluster.put("/a", b"served");
+    assert_eq!(cluster.cat("/a"), b"served");
 }

@@ -70,6 +70,37 @@ fn both_spellings_and_the_embedded_cluster_work() {
     assert_eq!(cluster.dfs(&["-cat", "/a", "/b"]).ok().text(), "hello\nworld\n");
 }
 
+/// What a cluster was started with holds for whoever sources its `env`, until it is started with something else.
+fn clients_use_what_up_was_told(embedded: bool) {
+    let options = Options { embedded, ..Options::default() };
+    let cluster = Cluster::start(options.set("dfs.replication", "2").set("dfs.blocksize", "2m"));
+    let stored = ". ./env; echo hello | dfs put - /a; dfs stat '%r %o' /a";
+    assert_eq!(cluster.shell(stored).ok().text(), "2 2097152\n");
+    // What is asked of `dfs` itself goes before.
+    let asked = ". ./env; echo hello | dfs -D dfs.replication=1 put - /b; dfs stat '%r %o' /b";
+    assert_eq!(cluster.shell(asked).ok().text(), "1 2097152\n");
+    // A restart of a daemon leaves it; the next `up`, in the same shell, starts from the defaults.
+    cluster.restart("datanode-1").ok();
+    let kept = ". ./env; echo hello | dfs put - /c; dfs stat '%r %o' /c";
+    assert_eq!(cluster.shell(kept).ok().text(), "2 2097152\n");
+    let processes = if embedded { "" } else { "--processes" };
+    let again = format!(
+        ". ./env; mammoth down --dir .; mammoth up --dir . --detach --port-base 0 {processes} >&2; . ./env
+         echo hello | dfs put - /d; dfs stat '%r %o' /d /a"
+    );
+    assert_eq!(cluster.shell(&again).ok().text(), "3 134217728\n2 2097152\n");
+}
+
+#[test]
+fn clients_use_what_up_was_told_embedded() {
+    clients_use_what_up_was_told(true);
+}
+
+#[test]
+fn clients_use_what_up_was_told_with_processes() {
+    clients_use_what_up_was_told(false);
+}
+
 /// 5 GiB through a pipe, in and out, with no process over 200 MiB.
 #[test]
 #[ignore = "long; .ci/full runs it"]

@@ -1,4 +1,4 @@
-//! The `mammoth` program.
+//! The `mammoth` program; also the job program of the built-in examples.
 
 use clap::Parser;
 use mammoth::args::{Mammoth, Verb};
@@ -6,6 +6,10 @@ use mammoth::layout::Role;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // Run by a tasktracker or as a driver, this program is the examples'.
+    if let Some(status) = mammoth_runtime::program::dispatch(mammoth_examples::jobs(), mammoth_examples::apps()) {
+        return status;
+    }
     let parsed = match Mammoth::try_parse() {
         Ok(parsed) => parsed,
         Err(error) => return mammoth::args::refuse(&error),

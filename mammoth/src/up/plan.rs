@@ -5,7 +5,7 @@ use crate::layout::{ClusterDir, Plan, PlannedDaemon, Role};
 use crate::ports::{PortChoice, PortPlanner};
 
 const DATANODES_DEFAULT: u16 = 3;
-const TASKTRACKERS_DEFAULT: u16 = 0;
+const TASKTRACKERS_DEFAULT: u16 = 3;
 
 /// Reads the folder's plan, or makes and keeps one; more daemons than before are added to it.
 ///

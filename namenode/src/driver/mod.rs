@@ -34,6 +34,10 @@ use unsynced::Unsynced;
 const BATCH: usize = 512;
 /// Milliseconds between two ticks, if there is no more to do at once.
 const TICK_MS: u64 = 200;
+/// A tick that is so many milliseconds late was not late by chance: the process was stopped, or the machine.
+const STOPPED_MS: u64 = 1_000;
+/// Milliseconds that datanodes have then, beside two heartbeats, to be heard: their longest pause after a failed call.
+const HEAR_MS: u64 = 1_000;
 /// How long the journal may take for its last group at the end.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -97,6 +101,8 @@ pub struct Driver {
     /// Registrations of this term.
     registered: u32,
     next_tick_ms: u64,
+    /// The next tick was put off already.
+    put_off: bool,
     /// The timers as the author of commands.
     internal: Caller,
     unsynced: Unsynced,
@@ -130,6 +136,7 @@ impl Driver {
             metrics: parts.metrics,
             registered: 0,
             next_tick_ms: 0,
+            put_off: false,
             internal: Caller { auth: Auth::Internal, ..Caller::default() },
             unsynced: Unsynced::default(),
             saw: Vec::new(),
@@ -281,12 +288,33 @@ impl Driver {
         if now.monotonic_ms < self.next_tick_ms || self.journal.is_full() {
             return false;
         }
+        if self.put_off_after_stop(now) {
+            return false;
+        }
         self.metrics.ticked();
         let outcome = self.state.tick(now, self.entropy.next_u64());
         let more = outcome.more;
         self.carry_out(now, outcome);
         self.next_tick_ms = if more { now.monotonic_ms } else { now.monotonic_ms + TICK_MS };
         more
+    }
+
+    /// A namenode that was stopped for a while has not heard datanodes and clients that did speak. They get a hearing before
+    /// anybody's silence counts, otherwise all of them would be taken for dead at once. Never twice in a row: a machine that
+    /// is always late must not lose its ticks.
+    fn put_off_after_stop(&mut self, now: Now) -> bool {
+        let heartbeat_ms = self.state.config().heartbeat_ms;
+        let late_ms = now.monotonic_ms.saturating_sub(self.next_tick_ms);
+        let began = self.next_tick_ms > 0;
+        self.put_off = began && !self.put_off && late_ms > heartbeat_ms.max(STOPPED_MS);
+        if self.put_off {
+            tracing::warn!(
+                late_ms,
+                "the namenode did not run for a while; it hears everybody before it judges silence"
+            );
+            self.next_tick_ms = now.monotonic_ms + HEAR_MS + 2 * heartbeat_ms;
+        }
+        self.put_off
     }
 
     /// Lets an answer go once everything that is decided now is durable.

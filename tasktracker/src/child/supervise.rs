@@ -90,7 +90,7 @@ impl Supervised {
         let Self { child, pid, pidfd, link, first, timeout, mut wish, table, clock } = self;
         link.set_nonblocking(true)?;
         let stream = UnixStream::from_std(link)?;
-        let pidfd = AsyncFd::register_with_interest(pidfd, Interest::READABLE)?;
+        let pidfd = watched(pidfd)?;
         let cursor = table.outputs_start(child);
         let mut own = Loop {
             child,
@@ -142,6 +142,12 @@ impl Supervised {
         while own.is_open && own.read(|buffer| rest.read(buffer)) {}
         Ok(Ended { said: own.said, cause: own.cause })
     }
+}
+
+/// Readiness of a descriptor.
+#[expect(deprecated, reason = "its safety is a matter of types whose descriptor can change; an OwnedFd keeps its own")]
+fn watched(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(fd, Interest::READABLE)
 }
 
 impl Loop {

@@ -18,7 +18,6 @@ impl Driver {
             Input::Report(executor, report) => self.reported(executor, report),
             Input::Lost { executor, reason, charge } => self.lost(executor, &reason, charge),
             Input::Submit(submission) => self.submit(*submission),
-            Input::Cancel { job, reason } => self.handle(Event::JobCancelled { job, reason }),
             Input::Freed(freed) => {
                 for shuffle in freed.shuffles {
                     if let Some(stage) = self.writers.remove(&shuffle) {

@@ -7,11 +7,11 @@ use std::sync::Arc;
 /// The driver is gone, or wants nothing more: the executor ends.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Gone(pub String);
+pub(crate) struct Gone(pub(crate) String);
 
 /// Why a blob could not be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BlobError {
+pub(crate) enum BlobError {
     /// The driver does not have it (any more).
     #[error("the driver has no blob {0}")]
     Unknown(BlobId),
@@ -21,7 +21,7 @@ pub enum BlobError {
 }
 
 /// An executor's way to its driver. Every call repeats until it is done or the driver counts as gone.
-pub trait Link: Send + Sync {
+pub(crate) trait Link: Send + Sync {
     /// Orders after number `after`, each with its number; none after at most `wait_ms`.
     ///
     /// # Errors

@@ -156,7 +156,11 @@ impl Builder<'_> {
             }
         }
         let known = self.order.payloads.iter().find(|(node, of, _)| *node as usize == at && *of == partition);
-        let payload = known.map(|(_, _, payload)| self.bytes(payload)).transpose()?.unwrap_or_default();
+        let payload = match known {
+            Some((_, _, Payload::Blob(blob))) => self.task.env.blob_once(*blob)?,
+            Some((_, _, Payload::Inline(bytes))) => bytes.clone(),
+            None => Vec::new(),
+        };
         Ok(SourceArgs { captures, partition, payload, narrow, shuffles, task: Arc::clone(self.task) })
     }
 

@@ -5,6 +5,7 @@ use super::pipeline::Builder;
 use super::{Counts, TaskContext, TaskError};
 use crate::executor::Env;
 use crate::ops::Finished;
+use crate::program::Program;
 use crate::wire::{TaskOrder, TaskReport, WireEnd};
 use mammoth_platform::{Clock, SystemClock};
 use mammoth_protocol::jobs::event::TaskMetrics;
@@ -14,32 +15,29 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Runs a task; whatever happens in it is in the report.
 pub(crate) fn run_task(env: &Arc<Env>, order: &TaskOrder, cancelled: &Arc<AtomicBool>) -> TaskReport {
-    let task = TaskContext::new(order.task, Arc::clone(env), Arc::clone(cancelled));
     let (wall, cpu) = (SystemClock.monotonic_ns(), cpu_ns());
-    let entered = task.enter();
-    let ended = panic::catch(|| steps(&task, order)).unwrap_or_else(|text| Err(TaskError::Failed(text)));
-    drop(entered);
-    let wall_us = SystemClock.monotonic_ns().saturating_sub(wall) / 1000;
-    let cpu_us = cpu_ns().saturating_sub(cpu) / 1000;
-    let mut metrics = metrics_of(&task.counts, wall_us, cpu_us);
-    match ended {
-        Ok((finished, accumulators)) => {
-            metrics.result = finished.result.len() as u64;
-            TaskReport { task: order.task, end: WireEnd::Success, metrics, accumulators, result: finished.result }
+    let mut report = match env.program(order.program) {
+        Ok(program) => {
+            let task = TaskContext::new(order.task, program.writes, Arc::clone(env), Arc::clone(cancelled));
+            let entered = task.enter();
+            let ended = panic::catch(|| steps(&task, &program, order));
+            drop(entered);
+            report_of(order, &task.counts, ended.unwrap_or_else(|text| Err(TaskError::Failed(text))))
         }
-        Err(error) => {
-            let end = end_of(error);
-            TaskReport { task: order.task, end, metrics, accumulators: Vec::new(), result: Vec::new() }
-        }
-    }
+        Err(error) => report_of(order, &Counts::default(), Err(error)),
+    };
+    report.metrics.wall_us = SystemClock.monotonic_ns().saturating_sub(wall) / 1000;
+    report.metrics.cpu_us = cpu_ns().saturating_sub(cpu) / 1000;
+    let known: u64 = report.metrics.phases.values().sum();
+    report.metrics.phases.insert("compute".to_owned(), report.metrics.wall_us.saturating_sub(known));
+    report
 }
 
 type Done = (Finished, Vec<(u32, Vec<u8>)>);
 
-fn steps(task: &Arc<TaskContext>, order: &TaskOrder) -> Result<Done, TaskError> {
+fn steps(task: &Arc<TaskContext>, program: &Program, order: &TaskOrder) -> Result<Done, TaskError> {
     task.check()?;
-    let program = task.env.program(order.program)?;
-    let builder = Builder { program: &program, order, task };
+    let builder = Builder { program, order, task };
     let mut source = builder.root()?;
     let mut sink = builder.sink()?;
     while let Some(batch) = source.next()? {
@@ -57,6 +55,20 @@ fn steps(task: &Arc<TaskContext>, order: &TaskOrder) -> Result<Done, TaskError> 
     Ok((finished, accumulators))
 }
 
+fn report_of(order: &TaskOrder, counts: &Counts, ended: Result<Done, TaskError>) -> TaskReport {
+    let mut metrics = metrics_of(counts);
+    match ended {
+        Ok((finished, accumulators)) => {
+            metrics.result = finished.result.len() as u64;
+            TaskReport { task: order.task, end: WireEnd::Success, metrics, accumulators, result: finished.result }
+        }
+        Err(error) => {
+            let end = end_of(error);
+            TaskReport { task: order.task, end, metrics, accumulators: Vec::new(), result: Vec::new() }
+        }
+    }
+}
+
 fn end_of(error: TaskError) -> WireEnd {
     match error {
         TaskError::Fetch { shuffle, map, output, reason } => WireEnd::FetchFailed { shuffle, map, output, reason },
@@ -66,16 +78,10 @@ fn end_of(error: TaskError) -> WireEnd {
     }
 }
 
-fn metrics_of(counts: &Counts, wall_us: u64, cpu_us: u64) -> TaskMetrics {
+fn metrics_of(counts: &Counts) -> TaskMetrics {
     let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    let mut phases: std::collections::BTreeMap<String, u64> =
-        counts.phases().into_iter().map(|(name, us)| (name.to_owned(), us)).collect();
-    let known: u64 = phases.values().sum();
-    phases.insert("compute".to_owned(), wall_us.saturating_sub(known));
     TaskMetrics {
-        wall_us,
-        cpu_us,
-        phases,
+        phases: counts.phases().into_iter().map(|(name, us)| (name.to_owned(), us)).collect(),
         dfs_read: get(&counts.dfs_read),
         dfs_written: get(&counts.dfs_written),
         spilled: get(&counts.spilled),
@@ -83,8 +89,7 @@ fn metrics_of(counts: &Counts, wall_us: u64, cpu_us: u64) -> TaskMetrics {
         shuffle_read: get(&counts.shuffle_read),
         records_in: get(&counts.records_in),
         records_out: get(&counts.records_out),
-        result: 0,
-        memory_peak: 0,
+        ..TaskMetrics::default()
     }
 }
 

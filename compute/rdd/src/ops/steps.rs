@@ -161,7 +161,7 @@ pub(crate) struct FlatMapOp<T, I, S, F>(Types<T, I, S, F>);
 impl<T, I, S, F> StepOp for FlatMapOp<T, I, S, F>
 where
     T: Send + 'static,
-    I: IntoIterator<Item: Send + 'static, IntoIter: Send + 'static> + 'static,
+    I: IntoIterator<Item: Send + 'static> + 'static,
     S: State,
     F: Fn(&S, T) -> I + Func,
 {
@@ -177,7 +177,7 @@ where
 impl<T, I, S, F> Step for FlatMap<T, I, S, F>
 where
     T: Send + 'static,
-    I: IntoIterator<Item: Send + 'static, IntoIter: Send + 'static>,
+    I: IntoIterator<Item: Send + 'static>,
     S: State,
     F: Fn(&S, T) -> I + Func,
 {

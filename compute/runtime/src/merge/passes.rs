@@ -3,7 +3,7 @@
 //! Only neighbours are merged, so that records with equal keys stay in the order of the runs. The first pass takes as many runs
 //! as leave full passes for the rest.
 
-use super::combine::{Combiner, Combining, pour};
+use super::combine::{Combiner, Combining};
 use super::{Cursor, MergeStream};
 use crate::error::RuntimeError;
 use crate::run::{Run, RunFile, RunWriter, SpillConfig, Stopwatch};
@@ -55,22 +55,23 @@ impl Open {
 }
 
 /// Opened runs of several partitions, which are merged one partition after the other.
-pub(crate) struct OpenRuns<'a> {
+pub(crate) struct OpenRuns {
     runs: Vec<Open>,
-    config: &'a SpillConfig,
+    config: SpillConfig,
 }
 
-impl OpenRuns<'_> {
-    /// A merge of one partition; partitions in ascending order, each once.
-    pub(crate) fn partition(&mut self, partition: u32) -> Vec<Cursor> {
-        self.runs.iter_mut().filter_map(|run| run.cursor(partition, self.config)).collect()
+impl OpenRuns {
+    /// Opens runs, at most as many as [`reduce_runs`] leaves.
+    pub(crate) fn open(runs: Vec<Run>, config: &SpillConfig) -> Result<Self, RuntimeError> {
+        let runs = runs.into_iter().map(Open::of).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { runs, config: config.clone() })
     }
-}
 
-/// Opens runs, at most as many as [`reduce_runs`] leaves.
-pub(crate) fn segment_cursors(runs: Vec<Run>, config: &SpillConfig) -> Result<OpenRuns<'_>, RuntimeError> {
-    let runs = runs.into_iter().map(Open::of).collect::<Result<Vec<_>, _>>()?;
-    Ok(OpenRuns { runs, config })
+    /// A merge of one partition; each partition once.
+    pub(crate) fn merge<'a>(&mut self, partition: u32) -> MergeStream<'a> {
+        let cursors = self.runs.iter_mut().filter_map(|run| run.cursor(partition, &self.config)).collect();
+        MergeStream::new(cursors, self.config.order)
+    }
 }
 
 /// How many of `files` runs the next pass merges.
@@ -113,7 +114,7 @@ pub(crate) fn reduce_runs(
         let merged = merge_to_file(inputs, partitions, config, combining.as_deref_mut())?;
         stats.passes += 1;
         stats.spilled_records += merged.records();
-        stats.spilled_bytes += merged.index().data_len();
+        stats.spilled_bytes += merged.bytes();
         runs.insert(at, Run::File(merged));
     }
 }
@@ -126,10 +127,9 @@ pub(crate) fn merge_to_file(
     mut combining: Option<&mut Combining>,
 ) -> Result<RunFile, RuntimeError> {
     let mut out = RunWriter::create(config, partitions)?;
-    let mut open = segment_cursors(runs, config)?;
+    let mut open = OpenRuns::open(runs, config)?;
     for partition in 0..partitions {
-        let stream = MergeStream::new(open.partition(partition));
-        out.pour(stream, partition, combining.as_deref_mut())?;
+        out.pour(open.merge(partition), partition, combining.as_deref_mut())?;
     }
     out.finish()
 }
@@ -149,6 +149,5 @@ pub fn merge_runs(
     if let Some(combining) = combining {
         (stats.combine_in, stats.combine_out) = (combining.records_in, combining.records_out);
     }
-    let stream = MergeStream::new(segment_cursors(runs, config)?.partition(0));
-    Ok((stream, stats))
+    Ok((OpenRuns::open(runs, config)?.merge(0), stats))
 }

@@ -3,6 +3,7 @@
 use super::{Cursor, RecordStream};
 use crate::error::RuntimeError;
 use crate::key;
+use crate::run::Order;
 
 /// One of the merged streams.
 enum Input<'a> {
@@ -62,6 +63,7 @@ pub struct MergeStream<'a> {
     /// At 0 the winner, at each inner node of the tree the loser; leaf `i` is at `inputs.len() + i`.
     tree: Vec<usize>,
     has_started: bool,
+    order: Order,
 }
 
 impl std::fmt::Debug for MergeStream<'_> {
@@ -71,11 +73,11 @@ impl std::fmt::Debug for MergeStream<'_> {
 }
 
 impl<'a> MergeStream<'a> {
-    /// Merges stored segments.
+    /// Merges stored segments; with [`Order::Arrival`] they simply follow one another.
     #[must_use]
-    pub fn new(cursors: Vec<Cursor>) -> Self {
+    pub fn new(cursors: Vec<Cursor>, order: Order) -> Self {
         let inputs: Vec<Input<'a>> = cursors.into_iter().map(Input::Stored).collect();
-        Self { inputs, heads: Vec::new(), tree: Vec::new(), has_started: false }
+        Self { inputs, heads: Vec::new(), tree: Vec::new(), has_started: false, order }
     }
 
     /// Adds a stream of any kind, behind the others. Before the first [`RecordStream::advance`] only.
@@ -90,6 +92,9 @@ impl<'a> MergeStream<'a> {
     fn wins(&self, a: usize, b: usize) -> bool {
         match (self.heads.get(a), self.heads.get(b)) {
             (Some(left), Some(right)) if left.is_live && right.is_live => {
+                if self.order == Order::Arrival {
+                    return a < b;
+                }
                 if left.prefix != right.prefix {
                     return left.prefix < right.prefix;
                 }

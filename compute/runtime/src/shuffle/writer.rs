@@ -31,13 +31,6 @@ impl FrameWriter {
         Self { file, path, codec, segments: Vec::new(), partitions, packed: Vec::new(), offset: 0 }
     }
 
-    /// Creates the file, which must not exist.
-    pub(crate) fn create(path: PathBuf, partitions: u32, codec: Codec) -> Result<Self, RuntimeError> {
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path);
-        let file = file.map_err(|source| disk::failed("create", &path, source))?;
-        Ok(Self::new(file, path, partitions, codec))
-    }
-
     /// Appends a frame to a partition; an empty one is left out.
     pub(crate) fn write(&mut self, partition: u32, frame: &[u8], records: u32) -> Result<(), RuntimeError> {
         if frame.is_empty() && records == 0 {

@@ -143,7 +143,7 @@ impl Work {
             work_dir: PathBuf::from(&self.task.work_dir),
             shuffle_dir: PathBuf::from(&self.task.shuffle_dir),
             reduces: self.spec.reduces,
-            memory: u64::from(self.task.resources.memory_mib) << 20,
+            memory: TaskEnv::memory_of(u64::from(self.task.resources.memory_mib) << 20, &self.settings)?,
             output: self.output.clone(),
         };
         let task = self.task.attempt.task;

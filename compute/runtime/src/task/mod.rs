@@ -17,13 +17,16 @@ pub use context::TaskContext;
 pub use map::MapTask;
 pub use meter::{Count, Counter, Meter, Phase};
 pub use plan::{JobArgs, JobPlan, TaskCode, expected_outputs, output_of};
-pub use reduce::ReduceTask;
+pub use reduce::{ReduceGroups, ReduceTask};
 
 use crate::commit::Committer;
 use crate::error::RuntimeError;
 use crate::files::FileSystem;
 use crate::output::{TextOutput, part_name};
-use mammoth_platform::Settings;
+use crate::memory::{Accountant, TaskMemory};
+use crate::run::SpillConfig;
+use crate::shuffle::Codec;
+use mammoth_platform::{Settings, keys};
 use mammoth_protocol::DfsPath;
 use mammoth_protocol::jobs::AttemptId;
 use std::path::PathBuf;
@@ -45,13 +48,58 @@ pub struct TaskEnv<'a> {
     pub shuffle_dir: PathBuf,
     /// Number of partitions of the maps' output.
     pub reduces: u32,
-    /// Memory that the task was granted, bytes.
-    pub memory: u64,
+    /// Memory for its buffers.
+    pub memory: TaskMemory,
     /// Folder of the job's output.
     pub output: Option<DfsPath>,
 }
 
 impl TaskEnv<'_> {
+    /// Memory for the buffers of a task that was granted so much, bytes: most of it, but in any case what a map sorts in.
+    ///
+    /// # Errors
+    /// Settings out of their ranges.
+    pub fn memory_of(granted: u64, settings: &Settings) -> Result<TaskMemory, RuntimeError> {
+        let sort = sort_bytes(settings)?;
+        Ok(Accountant::new((granted / 10 * 7).max(sort + sort / 8)).begin_task())
+    }
+
+    /// Size of a map's sort buffer, bytes.
+    ///
+    /// # Errors
+    /// Settings out of their ranges.
+    pub fn sort_bytes(&self) -> Result<u64, RuntimeError> {
+        sort_bytes(&self.settings)
+    }
+
+    /// How what lies between the phases is compressed.
+    ///
+    /// # Errors
+    /// Settings out of their ranges.
+    pub fn codec(&self) -> Result<Codec, RuntimeError> {
+        let is_compressed = self.settings.flag(keys::MAPREDUCE_MAP_OUTPUT_COMPRESS)?;
+        Ok(if is_compressed { Codec::Lz4 } else { Codec::None })
+    }
+
+    /// How runs are written and merged.
+    ///
+    /// # Errors
+    /// Settings out of their ranges.
+    pub fn spill_config(&self) -> Result<SpillConfig, RuntimeError> {
+        let frame_bytes = self.settings.bytes(keys::MAMMOTH_SHUFFLE_FRAME_BYTES)?;
+        let meter = self.meter.clone();
+        Ok(SpillConfig {
+            codec: self.codec()?,
+            frame_bytes: usize::try_from(frame_bytes).unwrap_or(usize::MAX),
+            fan_in: self.settings.int(keys::MAPREDUCE_TASK_IO_SORT_FACTOR)?,
+            tick: Some(Arc::new(move || {
+                meter.alive();
+                Ok(())
+            })),
+            ..SpillConfig::new(&self.work_dir)
+        })
+    }
+
     /// What the user's code sees.
     #[must_use]
     pub fn context(&self) -> TaskContext {
@@ -90,4 +138,8 @@ impl TaskEnv<'_> {
         self.meter.add(Count::HdfsBytesWritten, stats.bytes);
         Ok(())
     }
+}
+
+fn sort_bytes(settings: &Settings) -> Result<u64, RuntimeError> {
+    Ok(settings.int::<u64>(keys::MAPREDUCE_TASK_IO_SORT_MB)? << 20)
 }

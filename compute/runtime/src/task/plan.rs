@@ -4,6 +4,7 @@ use super::{MapTask, ReduceTask};
 use crate::commit::TaskOutput;
 use crate::error::RuntimeError;
 use crate::input::InputFormat;
+use crate::merge::Combiner;
 use crate::output::part_name;
 use mammoth_platform::{Settings, keys};
 use mammoth_protocol::jobs::spec::JobSpec;
@@ -39,6 +40,9 @@ pub trait TaskCode: Send + Sync {
     /// # Errors
     /// Input, output or the user's code failed.
     fn map(&self, task: MapTask<'_>) -> Result<Vec<u64>, RuntimeError>;
+
+    /// What makes fewer records of a key's, for the passes of a reduce's merge.
+    fn combiner(&self) -> Option<Box<dyn Combiner>>;
 
     /// Runs one reduce.
     ///

@@ -1,16 +1,130 @@
 //! A reduce: one partition of every map's output in, one file out.
 
 use super::TaskEnv;
+use super::meter::{Count, Phase};
 use super::plan::JobPlan;
 use crate::error::RuntimeError;
 use crate::link::Link;
+use crate::merge::{Groups, MergeStream, merge_runs};
+use crate::output::TextOutput;
+use crate::run::Run;
+use mammoth_platform::{Clock, SystemClock};
+
+/// Records between two looks at the counters.
+const BATCH: u64 = 1024;
+/// Shares of a reduce's progress, as in Hadoop: a third each for fetching, merging, reducing.
+const FETCH_SHARE: f32 = 1.0 / 3.0;
+const MERGE_SHARE: f32 = 2.0 / 3.0;
 
 /// What a reduce has: its partition of the maps' output, sorted, and where its output goes.
 pub struct ReduceTask<'a> {
     /// Its surroundings.
     pub env: &'a TaskEnv<'a>,
+    groups: Groups<MergeStream<'static>>,
+    total: u64,
+    started_ns: u64,
+}
+
+impl<'a> ReduceTask<'a> {
+    /// Merges runs as far as that takes passes; `records` is how many they hold.
+    ///
+    /// # Errors
+    /// The runs cannot be read, or merged ones not written.
+    pub fn new(env: &'a TaskEnv<'a>, plan: &JobPlan, runs: Vec<Run>, records: u64) -> Result<Self, RuntimeError> {
+        let meter = &env.meter;
+        meter.enter(Phase::Merge);
+        meter.set_progress(FETCH_SHARE);
+        let (stream, stats) = merge_runs(runs, &env.spill_config()?, plan.code.combiner())?;
+        meter.spend(Phase::Merge, stats.ns);
+        meter.add(Count::MergePasses, stats.passes);
+        meter.add(Count::SpilledRecords, stats.spilled_records);
+        meter.add(Count::SpilledBytes, stats.spilled_bytes);
+        meter.add(Count::FileBytesRead, stats.spilled_bytes);
+        meter.add(Count::FileBytesWritten, stats.spilled_bytes);
+        meter.add(Count::CombineInputRecords, stats.combine_in);
+        meter.add(Count::CombineOutputRecords, stats.combine_out);
+        meter.enter(Phase::Reduce);
+        meter.set_progress(MERGE_SHARE);
+        let started_ns = SystemClock.monotonic_ns();
+        Ok(Self { env, groups: Groups::new(stream), total: records, started_ns })
+    }
+
+    /// The groups of equal keys, in the order of the keys.
+    pub fn groups(&mut self) -> ReduceGroups<'_> {
+        ReduceGroups { env: self.env, total: self.total, groups: &mut self.groups, unreported: 0 }
+    }
+
+    /// Closes the output file, and counts.
+    ///
+    /// # Errors
+    /// Not everything arrived.
+    pub fn finish(self, output: TextOutput) -> Result<(), RuntimeError> {
+        let meter = &self.env.meter;
+        let before = meter.spent(Phase::Write);
+        meter.set(Count::ReduceInputRecords, self.groups.records());
+        meter.set(Count::ReduceInputGroups, self.groups.groups());
+        self.env.close_output(output, Count::ReduceOutputRecords)?;
+        let elapsed = SystemClock.monotonic_ns().saturating_sub(self.started_ns);
+        meter.spend(Phase::Reduce, elapsed.saturating_sub(meter.spent(Phase::Write) - before));
+        meter.set_progress(1.0);
+        Ok(())
+    }
+}
+
+/// Walks over the groups of a reduce's input.
+pub struct ReduceGroups<'a> {
+    env: &'a TaskEnv<'a>,
+    total: u64,
+    groups: &'a mut Groups<MergeStream<'static>>,
+    unreported: u64,
+}
+
+impl ReduceGroups<'_> {
+    /// Moves on to the next group; `false` at the end. Values that nobody took are passed over.
+    ///
+    /// # Errors
+    /// The input cannot be read.
+    pub fn next_group(&mut self) -> Result<bool, RuntimeError> {
+        self.count();
+        self.groups.advance_group()
+    }
+
+    /// The group's key, encoded.
+    #[must_use]
+    pub fn key(&self) -> &[u8] {
+        self.groups.key()
+    }
+
+    /// The group's next value, encoded.
+    ///
+    /// # Errors
+    /// The input cannot be read.
+    #[inline]
+    pub fn next_value(&mut self) -> Result<Option<&[u8]>, RuntimeError> {
+        self.count();
+        Ok(if self.groups.advance_value()? { Some(self.groups.value()) } else { None })
+    }
+
+    #[inline]
+    fn count(&mut self) {
+        self.unreported += 1;
+        if self.unreported == BATCH {
+            self.report();
+        }
+    }
+
+    #[cold]
+    #[expect(clippy::cast_precision_loss, reason = "a share for people")]
+    fn report(&mut self) {
+        self.unreported = 0;
+        let meter = &self.env.meter;
+        meter.set(Count::ReduceInputRecords, self.groups.records());
+        meter.set(Count::ReduceInputGroups, self.groups.groups());
+        let share = self.groups.records() as f32 / self.total.max(1) as f32;
+        meter.set_progress(MERGE_SHARE + (1.0 - MERGE_SHARE) * share.min(1.0));
+    }
 }
 
 pub(super) fn run(env: &TaskEnv<'_>, plan: &JobPlan, _link: &Link, _maps: u32) -> Result<(), RuntimeError> {
-    plan.code.reduce(ReduceTask { env })
+    plan.code.reduce(ReduceTask::new(env, plan, Vec::new(), 0)?)
 }

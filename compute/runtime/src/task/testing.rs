@@ -3,6 +3,7 @@
 use super::{JobPlan, MapTask, ReduceTask, TaskCode};
 use crate::error::RuntimeError;
 use crate::input::TextInput;
+use crate::merge::Combiner;
 use std::sync::Arc;
 
 struct NoCode;
@@ -14,6 +15,10 @@ impl TaskCode for NoCode {
 
     fn map(&self, _: MapTask<'_>) -> Result<Vec<u64>, RuntimeError> {
         Ok(Vec::new())
+    }
+
+    fn combiner(&self) -> Option<Box<dyn Combiner>> {
+        None
     }
 
     fn reduce(&self, _: ReduceTask<'_>) -> Result<(), RuntimeError> {

@@ -194,10 +194,8 @@ impl Cluster {
     pub(crate) fn kill(&self, name: &str) {
         let pid = self.pid(name);
         self.signal(name, Signal::KILL);
-        poll(&format!("{name} dies"), Duration::from_secs(10), || match rustix::process::test_kill_process(pid) {
-            Err(_) => Ok(()),
-            Ok(()) if zombie(pid) => Ok(()),
-            Ok(()) => Err("alive".to_owned()),
+        poll(&format!("{name} dies"), Duration::from_secs(10), || {
+            if alive(pid) { Err("alive".to_owned()) } else { Ok(()) }
         });
     }
 
@@ -223,6 +221,19 @@ impl Cluster {
     #[track_caller]
     pub(crate) fn dfs_with(&self, args: &[&str], input: &[u8]) -> Run {
         run(&mut self.dfs_command(args), input, Duration::from_secs(60))
+    }
+
+    /// Runs lines of `sh` as a person would: the programs are in the path, nothing of the test's settings is given.
+    #[track_caller]
+    pub(crate) fn shell(&self, script: &str) -> Run {
+        let programs = program("dfs").parent().expect("a folder").display().to_string();
+        let path = format!("{programs}:{}", std::env::var("PATH").unwrap_or_default());
+        let mut shell = Command::new("sh");
+        shell.args(["-euc", script]).current_dir(self.dir.path()).env("PATH", path);
+        for variable in ["MAMMOTH_FS", "MAMMOTH_HTTP", "HADOOP_CONF_DIR"] {
+            shell.env_remove(variable);
+        }
+        run(&mut shell, b"", Duration::from_secs(60))
     }
 
     /// Stores bytes as a file.
@@ -317,9 +328,17 @@ pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
+/// Whether this process still does anything.
+pub(crate) fn alive(pid: Pid) -> bool {
+    rustix::process::test_kill_process(pid).is_ok() && !zombie(pid)
+}
+
+/// Whether a process has ended and waits to be collected: all of its threads have, so nothing of it holds a port any more.
 fn zombie(pid: Pid) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
-    stat.rsplit_once(')').is_none_or(|(_, rest)| rest.trim_start().starts_with('Z'))
+    let Some((_, rest)) = stat.rsplit_once(')') else { return true };
+    let fields: Vec<&str> = rest.split_whitespace().collect();
+    fields.first() == Some(&"Z") && fields.get(17) == Some(&"1")
 }
 
 /// Processes whose command line names this folder.

@@ -13,6 +13,8 @@ pub(crate) enum Ready {
     Tasks,
     /// This one task.
     Only(TaskKind),
+    /// Nothing yet, but this one task as soon as an edit is applied.
+    Soon(TaskKind),
 }
 
 impl Job {
@@ -52,8 +54,10 @@ impl Job {
     /// What can be given to trackers.
     pub(crate) fn ready(&self, has_output: bool, config: &CoreConfig, now: Now) -> Ready {
         let Some(work) = self.work.as_deref() else { return Ready::Nothing };
-        if self.due.is_some() {
-            return Ready::Nothing;
+        match (&self.due, has_output) {
+            (None, _) => {}
+            (Some(Due::Commit), true) => return Ready::Soon(TaskKind::Commit),
+            (Some(Due::Commit | Due::Abort(_) | Due::End), _) => return Ready::Nothing,
         }
         match self.phase {
             Phase::Running => Ready::Tasks,

@@ -75,7 +75,7 @@ impl State {
         let work = job.work.as_deref()?;
         let spec = job.spec()?;
         let kind = match job.ready(self.has_output(number), &self.config, self.clock) {
-            Ready::Nothing => return None,
+            Ready::Nothing | Ready::Soon(_) => return None,
             Ready::Only(kind) => kind,
             Ready::Tasks if !work.pending_maps.is_empty() => TaskKind::Map,
             // Reduces that fit nowhere need not wait for the maps to show it.

@@ -12,6 +12,7 @@ impl State {
         let Some(job) = self.jobs.get(&number) else { return };
         let left = match job.ready(has_output, &self.config, self.clock) {
             Ready::Nothing => return,
+            Ready::Soon(kind) => Some(kind),
             Ready::Only(kind) => {
                 let task = job.task_id(kind, 0);
                 (!self.place_task(task, floor)).then_some(kind)

@@ -44,8 +44,8 @@ impl Pages {
     pub fn router(self) -> Router {
         Router::new()
             .route("/", get(start))
-            .route("/job/{job}", get(one_job))
-            .route("/app/{app}", get(one_app))
+            .route("/jobs/{job}", get(one_job))
+            .route("/apps/{app}", get(one_app))
             .route("/metrics", get(metrics))
             .fallback(missing)
             .with_state(Arc::new(self))

@@ -94,7 +94,7 @@ fn of_job(job: &JobStatus) -> Row<'_> {
     }
     Row {
         id: job.job.to_string(),
-        address: "/job/",
+        address: "/jobs/",
         kind: "on disk",
         name: &job.name,
         user: &job.user,
@@ -110,7 +110,7 @@ fn of_app(app: &AppStatus) -> Row<'_> {
     let counts = TaskCounts { total: app.tasks_total as u32, done: app.tasks_done as u32, ..TaskCounts::default() };
     Row {
         id: app.app.to_string(),
-        address: "/app/",
+        address: "/apps/",
         kind: "in memory",
         name: &app.name,
         user: &app.user,

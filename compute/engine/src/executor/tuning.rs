@@ -1,0 +1,38 @@
+//! Settings that tasks read, in the form in which they need them.
+
+use mammoth_platform::{PlatformError, Settings, keys};
+use mammoth_runtime::shuffle::Codec;
+use std::collections::BTreeMap;
+
+/// See the module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tuning {
+    /// Compression of what lies between stages.
+    pub codec: Codec,
+    /// Bytes of records after which a frame is closed.
+    pub frame_bytes: usize,
+    /// Runs on disk that are merged at once.
+    pub fan_in: usize,
+    /// Outputs that are fetched at a time.
+    pub copies: usize,
+}
+
+impl Tuning {
+    /// By the settings of an application; one that makes no sense leaves the default, as the driver refused it before.
+    pub(super) fn of(settings: &BTreeMap<String, String>) -> Self {
+        let pairs: Vec<String> = settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let read = || Self::read(&Settings::load(None, &pairs)?);
+        read().unwrap_or_else(|error| {
+            tracing::warn!(%error, "settings of the application are left out");
+            Self { codec: Codec::None, frame_bytes: 64 * 1024, fan_in: 10, copies: 5 }
+        })
+    }
+
+    fn read(settings: &Settings) -> Result<Self, PlatformError> {
+        let codec = if settings.flag(keys::MAPREDUCE_MAP_OUTPUT_COMPRESS)? { Codec::Lz4 } else { Codec::None };
+        let frame_bytes = usize::try_from(settings.bytes(keys::MAMMOTH_SHUFFLE_FRAME_BYTES)?).unwrap_or(64 * 1024);
+        let fan_in = settings.int(keys::MAPREDUCE_TASK_IO_SORT_FACTOR)?;
+        let copies = settings.int(keys::MAPREDUCE_REDUCE_SHUFFLE_PARALLELCOPIES)?;
+        Ok(Self { codec, frame_bytes, fan_in, copies })
+    }
+}

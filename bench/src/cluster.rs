@@ -1,6 +1,6 @@
 //! A real cluster for the measurements: the release programs, any free ports, a temporary folder.
 
-use crate::meter::{cpu_of, memory_mib};
+use crate::meter::{Cpu, cpu_of, memory_mib};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -73,7 +73,7 @@ impl Cluster {
     }
 
     /// CPU seconds of all its processes.
-    pub(crate) fn cpu(&self) -> Result<f64, String> {
+    pub(crate) fn cpu(&self) -> Result<Cpu, String> {
         Ok(self.pids()?.into_iter().map(cpu_of).sum())
     }
 

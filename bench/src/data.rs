@@ -2,25 +2,26 @@
 
 use crate::Scale;
 use crate::cluster::{Cluster, check};
-use crate::meter::{Wall, cpu_of_children, median};
+use crate::meter::{Wall, cpu_of_children, median, warm};
+use crate::primitives::Primitives;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::process::Command;
 
+#[derive(Default)]
 struct Figure {
     wall: Vec<f64>,
     cpu: Vec<f64>,
+    user: Vec<f64>,
+    system: Vec<f64>,
 }
 
 impl Figure {
-    fn new() -> Self {
-        Self { wall: Vec::new(), cpu: Vec::new() }
-    }
-
     fn row(&mut self, name: &str, gib: f64) -> String {
-        let (wall, cpu) = (median(&mut self.wall), median(&mut self.cpu));
-        format!("  {name:<26} wall {:>6.2} s/GiB   CPU {:>6.2} s/GiB", wall / gib, cpu / gib)
+        let [wall, cpu, user, system] =
+            [&mut self.wall, &mut self.cpu, &mut self.user, &mut self.system].map(|values| median(values) / gib);
+        format!("  {name:<22} wall {wall:>6.2} s/GiB   CPU {cpu:>6.2} s/GiB   user {user:>5.2}   system {system:>5.2}")
     }
 }
 
@@ -34,19 +35,28 @@ pub(crate) fn measure(scale: &Scale) -> Result<(), String> {
     write_random(&source, scale.mib).map_err(|e| e.to_string())?;
     let gib = scale.mib as f64 / 1024.0;
     println!("data path, {} MiB of random data, three replicas, medians of {}", scale.mib, scale.runs);
-    let (mut cp, mut put, mut get) = (Figure::new(), Figure::new(), Figure::new());
+    let (mut cp, mut put, mut get) = (Figure::default(), Figure::default(), Figure::default());
+    let mut primitives = Primitives::default();
     let (from, to) = (source.display().to_string(), target.display().to_string());
     for _ in 0..scale.runs {
+        primitives.measure(&source, temp.path(), scale.mib)?;
         let _ = std::fs::remove_file(&target);
+        warm(scale.mib);
         timed(&cluster, &mut cp, || check(Command::new("cp").args(["--reflink=never", &from, &to])))?;
+        warm(3 * scale.mib);
         timed(&cluster, &mut put, || cluster.dfs(&["put", "-f", &from, "/bench"]))?;
         let _ = std::fs::remove_file(&target);
+        warm(scale.mib);
         timed(&cluster, &mut get, || cluster.dfs(&["get", "/bench", &to]))?;
     }
     check(Command::new("cmp").args([&from, &to]))?;
     println!("{}", cp.row("cp --reflink=never", gib));
     println!("{}", put.row("dfs put (3 replicas)", gib));
     println!("{}", get.row("dfs get", gib));
+    let (put_sum, get_sum) = primitives.sums(gib);
+    let (put_cpu, get_cpu) = (median(&mut put.cpu) / gib, median(&mut get.cpu) / gib);
+    println!("  put: CPU {put_cpu:.2} s/GiB is {:.2} times the sum of its primitives, {put_sum:.2}", put_cpu / put_sum);
+    println!("  get: CPU {get_cpu:.2} s/GiB is {:.2} times the sum of its primitives, {get_sum:.2}", get_cpu / get_sum);
     let (cp, put, get) = (median(&mut cp.wall), median(&mut put.wall), median(&mut get.wall));
     println!("  put is {:.1} times cp, get {:.1} times cp (wall)", put / cp, get / cp);
     println!("  largest process {:.1} MiB at its peak", cluster.peak_mib()?);
@@ -58,7 +68,10 @@ fn timed(cluster: &Cluster, figure: &mut Figure, work: impl FnOnce() -> Result<(
     let wall = Wall::start();
     work()?;
     figure.wall.push(wall.seconds());
-    figure.cpu.push(cluster.cpu()? + cpu_of_children() - cpu);
+    let used = cluster.cpu()? + cpu_of_children() - cpu;
+    figure.cpu.push(used.total());
+    figure.user.push(used.user);
+    figure.system.push(used.system);
     Ok(())
 }
 

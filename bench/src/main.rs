@@ -1,13 +1,14 @@
 //! What Mammoth costs, beside what the machine could do at best, in one run. No figure passes or fails: machines differ, and
 //! the ratios within a run are what can be compared.
 //!
-//! `cargo run --release -p mammoth-bench [-- --gib N] [--files N] [--runs N]`
+//! `cargo run --release -p mammoth-bench [-- --mib N] [--files N] [--runs N]`
 
 mod cluster;
 mod data;
 mod floors;
 mod metadata;
 mod meter;
+mod primitives;
 mod start;
 
 use std::process::ExitCode;

@@ -1,6 +1,8 @@
 //! Wall time, CPU seconds and memory, from the system's own accounts.
 
 use mammoth_platform::clock::{Clock, SystemClock};
+use std::iter::Sum;
+use std::ops::{Add, Sub};
 
 /// Clock ticks per second in `/proc` (fixed on Linux's common architectures).
 const TICKS: f64 = 100.0;
@@ -35,22 +37,82 @@ fn ticks(fields: &[String], at: usize) -> f64 {
     fields.get(at).and_then(|field| field.parse::<f64>().ok()).unwrap_or_default()
 }
 
-/// CPU seconds that a process has used.
-pub(crate) fn cpu_of(pid: u32) -> f64 {
-    let fields = stat_fields(pid);
-    (ticks(&fields, 11) + ticks(&fields, 12)) / TICKS
+/// CPU seconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Cpu {
+    /// In the programs themselves.
+    pub(crate) user: f64,
+    /// In the kernel on their behalf.
+    pub(crate) system: f64,
 }
 
-/// CPU seconds of all ended and awaited children of this process.
-pub(crate) fn cpu_of_children() -> f64 {
-    let fields = stat_fields(std::process::id());
-    (ticks(&fields, 13) + ticks(&fields, 14)) / TICKS
+impl Cpu {
+    fn of_fields(fields: &[String], at: usize) -> Self {
+        Self { user: ticks(fields, at) / TICKS, system: ticks(fields, at + 1) / TICKS }
+    }
+
+    /// Both.
+    pub(crate) fn total(self) -> f64 {
+        self.user + self.system
+    }
+}
+
+impl Add for Cpu {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { user: self.user + other.user, system: self.system + other.system }
+    }
+}
+
+impl Sub for Cpu {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self { user: self.user - other.user, system: self.system - other.system }
+    }
+}
+
+impl Sum for Cpu {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), Add::add)
+    }
+}
+
+/// CPU that a process has used.
+pub(crate) fn cpu_of(pid: u32) -> Cpu {
+    Cpu::of_fields(&stat_fields(pid), 11)
+}
+
+/// CPU of this process, all threads.
+pub(crate) fn cpu_of_self() -> Cpu {
+    cpu_of(std::process::id())
+}
+
+/// CPU of all ended and awaited children of this process.
+pub(crate) fn cpu_of_children() -> Cpu {
+    Cpu::of_fields(&stat_fields(std::process::id()), 13)
+}
+
+/// Has the system bring memory in and take it back. The first touch of a page that a virtual machine's host took away costs
+/// more than whatever is done with it, so whoever measures anything else asks for it beforehand.
+pub(crate) fn warm(mib: u64) {
+    let available = memory_line("/proc/meminfo", "MemAvailable") / 2.0;
+    let bytes = usize::try_from(mib.min(available as u64) << 20).unwrap_or(0);
+    let mut memory = vec![0_u8; bytes];
+    memory.iter_mut().step_by(4096).for_each(|byte| *byte = 1);
+    std::hint::black_box(&mut memory);
 }
 
 /// A memory figure of a process in MiB: `VmRSS` now, `VmHWM` at its peak.
 pub(crate) fn memory_mib(pid: u32, figure: &str) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with(figure)).unwrap_or_default();
+    memory_line(&format!("/proc/{pid}/status"), figure)
+}
+
+/// A line of a file that counts in KiB, as MiB.
+fn memory_line(file: &str, figure: &str) -> f64 {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let line = text.lines().find(|line| line.starts_with(figure)).unwrap_or_default();
     let kib: f64 = line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).unwrap_or_default();
     kib / 1024.0
 }

@@ -1,8 +1,9 @@
 //! `mammoth demo`: a fresh cluster in a temporary folder, real files in and out, and where to look.
 
 use crate::args::{Demo, SettingArgs, Up};
+use crate::compare::{self, Place};
 use crate::embedded::Embedded;
-use crate::layout::ClusterDir;
+use crate::layout::{ClusterDir, Role};
 use crate::up;
 use mammoth_client::{ClientConfig, CreateOptions, DfsClient};
 use mammoth_platform::clock::{Clock, SystemClock};
@@ -36,8 +37,16 @@ pub fn run(args: &Demo) -> Result<(), String> {
     let mut cluster = Embedded::start(&dir, &plan, &settings)?;
     let result = cluster.wait_ready(up::READY_LIMIT, &stop).and_then(|()| {
         let ms = (clock.monotonic_ns() - begin) / 1_000_000;
-        println!("A namenode and {} datanodes, ready after {ms} ms, data in {}", args.datanodes, temp.path().display());
-        show(args, &plan, &settings, temp.path(), &clock)
+        println!(
+            "A namenode, {} datanodes, a jobtracker and {} tasktrackers, ready after {ms} ms, data in {}",
+            args.datanodes,
+            plan.count(Role::Tasktracker),
+            temp.path().display()
+        );
+        show(args, &plan, &settings, temp.path(), &clock)?;
+        println!("\nThe words of /demo, counted on disk, in memory and by a plain loop:\n");
+        print!("{}", compare::demo(&Place::of_plan(&plan, &settings)?, "/demo")?);
+        where_to_go_on(&plan)
     });
     if result.is_ok() && !args.exit {
         println!("\nUp until Ctrl-C.");
@@ -71,8 +80,18 @@ fn show(
         let target = folder.join(name).map_err(|e| e.to_string())?;
         store_and_check(&client, file, &target, clock)?;
     }
+    Ok(())
+}
+
+/// Says where to look.
+fn where_to_go_on(plan: &crate::layout::Plan) -> Result<(), String> {
+    let namenode = plan.namenode().ok_or("the plan has no namenode")?;
     println!("\nBrowse it:   http://{}/explorer?path=/demo", namenode.addrs.http);
     println!("Status page: http://{}/", namenode.addrs.http);
+    if let Some(jobtracker) = plan.jobtracker() {
+        println!("Jobtracker:  http://{}/", jobtracker.addrs.http);
+    }
+    let rpc = namenode.addrs.rpc.ok_or("the namenode has no RPC address")?;
     println!("Use it:      dfs -fs hdfs://{rpc} ls /demo");
     Ok(())
 }

@@ -8,9 +8,12 @@ use mammoth_protocol::DfsPath;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// Clients that are kept for the next file.
 const CLIENTS_MAX: usize = 32;
+/// How long a namenode that was never reached is tried again. The job was stored there, so it exists and may be restarting.
+const CONNECT_BUDGET: Duration = Duration::from_secs(30);
 
 /// Reads files of HDFS file systems, with one client for each file system and user.
 pub struct DfsFetch {
@@ -35,6 +38,7 @@ impl DfsFetch {
         settings.set(keys::FS_DEFAULT_FS.name(), fs);
         let mut config = ClientConfig::from_settings(&settings).map_err(|error| chain(&error))?;
         user.clone_into(&mut config.user);
+        config.first_connect_budget = CONNECT_BUDGET;
         let client = DfsClient::connect(config).map_err(|error| chain(&error))?;
         if clients.len() >= CLIENTS_MAX {
             clients.clear();

@@ -6,6 +6,7 @@
 use crate::child::life::{self, Ground, Job, blocking};
 use crate::child::reason;
 use crate::child::verdict::{self, Cause, Verdict};
+use crate::error::chain;
 use crate::localize::{Localizer, Program};
 use crate::names::{ChildId, Owner};
 use crate::table::Wish;
@@ -112,6 +113,8 @@ impl Launcher {
 
     /// Program and specification, at the same time.
     async fn localize(&self, launch: &LaunchAttempt) -> Result<(Program, PathBuf), String> {
+        let (ground, owner) = (Arc::clone(&self.ground), Owner::Job(launch.attempt.task.job));
+        blocking(move || ground.folder.adopt(owner)).await.map_err(|error| chain(&error))?;
         let program = self.localize_program(&launch.fs, &launch.user, &launch.program);
         let (localizer, launch) = (Arc::clone(&self.localizer), launch.clone());
         let spec = blocking(move || {

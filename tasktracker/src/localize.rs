@@ -130,7 +130,8 @@ impl Localizer {
         Ok(leased)
     }
 
-    /// The specification of a job on the local disk.
+    /// The specification of a job on the local disk, in the job's folder, which must be there: a fetch that ends after its job
+    /// was dropped leaves nothing.
     ///
     /// # Errors
     /// One line: it cannot be had, or is not what its digest says.
@@ -192,9 +193,6 @@ impl Localizer {
     fn bring(&self, wanted: &Wanted<'_>, target: &Path) -> Result<(), String> {
         let fail = |reason: String| format!("cannot fetch the {} {}: {reason}", wanted.what, wanted.path);
         let mut source = self.fetch.open(wanted.fs, wanted.user, wanted.path).map_err(fail)?;
-        if let Some(parent) = target.parent() {
-            fs::create_dir_all(parent).map_err(|error| fail(error.to_string()))?;
-        }
         let mut name = target.file_name().unwrap_or_default().to_owned();
         name.push(durable::TMP_SUFFIX);
         let tmp = target.with_file_name(name);

@@ -2,6 +2,7 @@
 
 mod executors;
 mod fake;
+mod killed;
 mod processes;
 mod relation;
 mod shuffle;

@@ -46,15 +46,18 @@ pub struct Descriptor {
     make: Make,
 }
 
+/// Makes something of an operation's serialised state, in a task.
+pub type MakeOf<T> = fn(&[u8], &Arc<TaskContext>) -> Result<Box<T>, TaskError>;
+
 /// What an operation can be made into.
 #[derive(Clone, Copy, Debug)]
 pub enum Make {
     /// Where batches come from.
     Source(fn(SourceArgs<'_>) -> Result<Box<dyn Source>, TaskError>),
     /// What is done to batches.
-    Step(fn(&[u8], &Arc<TaskContext>) -> Result<Box<dyn Step>, TaskError>),
+    Step(MakeOf<dyn Step>),
     /// Where batches go.
-    Sink(fn(&[u8], &Arc<TaskContext>) -> Result<Box<dyn Sink>, TaskError>),
+    Sink(MakeOf<dyn Sink>),
     /// How batches are kept.
     Cache(fn() -> Box<dyn CacheCodec>),
 }

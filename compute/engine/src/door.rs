@@ -25,6 +25,8 @@ use tokio::sync::oneshot;
 const MESSAGE_MAX: usize = 64 * 1024;
 /// Longest report: a result and what goes with it.
 const REPORT_MAX: usize = RESULTS_MAX as usize + (64 << 20);
+/// How long a report may take to arrive.
+const REPORT_TIME: Duration = Duration::from_secs(280);
 /// Longest wait for orders.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
@@ -176,23 +178,46 @@ async fn orders(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bod
     let wait = Duration::from_millis(wanted.wait_ms).min(WAIT_MAX);
     let until = tokio::time::sleep(wait);
     let mut until = std::pin::pin!(until);
+    let mut waiting = Waiting { shared: &shared, executor, answered: false };
     loop {
         let mut woken = std::pin::pin!(shared.hub.notify.notified());
         woken.as_mut().enable();
-        let orders = shared.hub.orders_now(executor, wanted.after)?;
-        if !orders.is_empty() {
-            return answer(&Orders { orders });
+        let orders = shared.hub.orders_now(executor, wanted.after);
+        if !matches!(&orders, Ok(none) if none.is_empty()) {
+            waiting.answered = true;
+            return answer(&Orders { orders: orders? });
         }
         tokio::select! {
             () = woken => {}
-            () = &mut until => return answer(&Orders::default()),
+            () = &mut until => {
+                waiting.answered = true;
+                return answer(&Orders::default());
+            }
+        }
+    }
+}
+
+/// A request for orders that waits. If it goes without an answer, the executor's connection broke: most often because its
+/// process did.
+struct Waiting<'a> {
+    shared: &'a Shared,
+    executor: ExecutorId,
+    answered: bool,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.shared.hub.disconnected(self.executor);
         }
     }
 }
 
 async fn report(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Body) -> Result<(), Refusal> {
     let executor = shared.caller(&headers)?;
-    let bytes = read_limited(body, REPORT_MAX).await.map_err(|refusal| Refusal(refusal.status(), refusal.to_string()))?;
+    let whole = tokio::time::timeout(REPORT_TIME, axum::body::to_bytes(body, REPORT_MAX)).await;
+    let slow = |_| Refusal(StatusCode::REQUEST_TIMEOUT, "the report did not arrive in time".to_owned());
+    let bytes = whole.map_err(slow)?.map_err(bad)?;
     let taken = tokio::task::spawn_blocking(move || {
         let NumberedReport { number, report } = postcard::from_bytes(&bytes).map_err(bad)?;
         shared.hub.report(executor, number, report).map_err(Refusal::from)

@@ -26,6 +26,8 @@ use std::time::Duration;
 pub(crate) const INBOX: usize = 4096;
 /// Time between two ticks.
 const TICK: Duration = Duration::from_millis(100);
+/// How long an executor whose connection broke may take to come again. One that lives does so at once.
+const BROKEN_MAX_MS: u64 = 3000;
 
 /// An action, ready to run.
 #[derive(Debug)]
@@ -90,6 +92,17 @@ struct JobInfo {
 
 struct ExecutorInfo {
     place: PlaceId,
+    /// When its connection broke, until it is heard again.
+    broken_ms: Option<u64>,
+}
+
+/// Closes the hub at the end of the driver's thread, however that comes.
+struct Closing(Arc<Hub>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close("the driver has ended");
+    }
 }
 
 /// See the module.
@@ -115,6 +128,8 @@ pub(crate) struct Driver {
 impl Driver {
     /// Runs until the application ends.
     pub(crate) fn run(parts: Parts) {
+        // If this thread panics, nobody shall wait for it.
+        let _closing = Closing(Arc::clone(&parts.hub));
         let Parts { hub, inbox, config, results_max, events, accumulators, manager, app } = parts;
         let mut driver = Self {
             hub,
@@ -136,7 +151,7 @@ impl Driver {
         while driver.ended.is_none() {
             match inbox.recv_timeout(TICK) {
                 Ok(input) => driver.take(input),
-                Err(RecvTimeoutError::Timeout) => driver.handle(Event::Tick),
+                Err(RecvTimeoutError::Timeout) => driver.tick(),
                 Err(RecvTimeoutError::Disconnected) => driver.ended = Some(None),
             }
         }
@@ -144,6 +159,19 @@ impl Driver {
         driver.finish(failure);
         // Whoever still sends must not wait for room.
         drop(inbox);
+    }
+
+    fn tick(&mut self) {
+        let now = SystemClock.now().monotonic_ms;
+        let is_gone = |info: &ExecutorInfo| info.broken_ms.is_some_and(|since| now.saturating_sub(since) > BROKEN_MAX_MS);
+        let gone: Vec<ExecutorId> =
+            self.executors.iter().filter(|(_, info)| is_gone(info)).map(|(executor, _)| *executor).collect();
+        for executor in gone {
+            let reason = "its connection broke and it did not come again";
+            self.manager.replace(executor, reason);
+            self.lost(executor, reason, true);
+        }
+        self.handle(Event::Tick);
     }
 
     fn finish(&mut self, failure: Option<String>) {

@@ -165,6 +165,8 @@ impl Env {
             cancelled.store(true, Ordering::Relaxed);
         }
         self.committed.notify_all();
+        // Wakes the thread that reports; if its queue is full, it is awake.
+        let _awake = self.reports.try_send(Report::Blocks(Vec::new()));
     }
 
     fn report(&self, report: Report) -> Result<(), TaskError> {

@@ -21,6 +21,8 @@ pub(crate) enum Input {
     Added(Hello),
     /// An executor lives.
     Heard(ExecutorId),
+    /// An executor's connection broke; it may come again.
+    Disconnected(ExecutorId),
     /// An executor reported.
     Report(ExecutorId, Report),
     /// An executor's process ended, or the cluster says that it did.
@@ -121,6 +123,11 @@ impl Hub {
     /// Hands something to the driver's thread; `false` if that has ended. May wait.
     pub(crate) fn send(&self, input: Input) -> bool {
         self.inbox.send(input).is_ok()
+    }
+
+    /// As [`Self::send`] of [`Input::Disconnected`], which may be left out: silence tells the same, later.
+    pub(crate) fn disconnected(&self, executor: ExecutorId) {
+        let _later = self.inbox.try_send(Input::Disconnected(executor));
     }
 
     /// Holds bytes for executors.

@@ -1,9 +1,11 @@
-//! Grep: what matches a regular expression, and how often. Output lines are `match TAB count`.
+//! Grep: what matches a regular expression, and how often. Output lines are `count TAB match`, in one file: the most frequent
+//! first, those of equal counts in byte order.
 
 /// The version on disk.
 pub mod disk {
     use mammoth_mapreduce::prelude::*;
     use regex::Regex;
+    use std::cmp::Reverse;
 
     #[derive(Clone)]
     struct Matches {
@@ -31,6 +33,38 @@ pub mod disk {
         }
     }
 
+    /// Lines of the first job, turned round.
+    #[derive(Clone)]
+    struct Turn;
+
+    type ByCount = (Reverse<u64>, Text);
+
+    impl Mapper for Turn {
+        type Key = ByCount;
+        type Value = ();
+
+        fn map(&mut self, _offset: u64, line: &str, out: &mut Emit<'_, ByCount, ()>) -> Outcome {
+            // What matched may have tabs of its own.
+            let (found, count) = line.rsplit_once('\t').ok_or_else(|| Failure::new(format!("no tab in `{line}`")))?;
+            out.emit(&(Reverse(count.parse()?), Text::from(found)), &());
+            Ok(())
+        }
+    }
+
+    #[derive(Clone)]
+    struct Write;
+
+    impl Reducer for Write {
+        type Key = ByCount;
+        type Value = ();
+
+        fn reduce(&mut self, key: &ByCount, _values: &mut Values<'_, ()>, out: &mut Output<'_>) -> Outcome {
+            let (Reverse(count), found) = key;
+            out.emit(count, found);
+            Ok(())
+        }
+    }
+
     /// `grep IN OUT REGEX [GROUP]`: with a group, what that group of each match holds.
     ///
     /// # Errors
@@ -43,22 +77,85 @@ pub mod disk {
         };
         let regex = Regex::new(pattern).map_err(|error| usage(&format!("grep IN OUT REGEX [GROUP]\n{error}")))?;
         let has = |group: &usize| *group < regex.captures_len();
-        let group = group.parse().ok().filter(has).ok_or_else(|| {
-            usage(&format!("grep IN OUT REGEX [GROUP]\n`{pattern}` has no group `{group}`"))
-        })?;
-        Ok(Job::new("grep")
-            .input(input)
-            .output(output)
-            .mapper(Matches { pattern: regex, group })
-            .fold(Sum::new())
-            .reducer(Identity::new()))
+        let group = group
+            .parse()
+            .ok()
+            .filter(has)
+            .ok_or_else(|| usage(&format!("grep IN OUT REGEX [GROUP]\n`{pattern}` has no group `{group}`")))?;
+        let search = Job::new("grep-search").input(input).mapper(Matches { pattern: regex, group });
+        let sort = Job::new("grep-sort").output(output).mapper(Turn).reducer(Write).reduces(1);
+        Ok(search.fold(Sum::new()).reducer(Identity::new()).then(sort))
+    }
+}
+
+/// The version in memory.
+pub mod memory {
+    use mammoth_rdd::{AppResult, Context, Text};
+    use regex::Regex;
+    use serde::{Deserialize, Serialize};
+    use std::cmp::Reverse;
+
+    const USAGE: &str = "Usage: grep IN OUT REGEX [GROUP]";
+
+    /// Travels as text, and is an expression again once for each task.
+    #[derive(Clone, Serialize, Deserialize)]
+    #[serde(try_from = "(String, usize)", into = "(String, usize)")]
+    struct Search {
+        pattern: Regex,
+        group: usize,
+    }
+
+    impl TryFrom<(String, usize)> for Search {
+        type Error = regex::Error;
+
+        fn try_from((pattern, group): (String, usize)) -> Result<Self, regex::Error> {
+            Ok(Self { pattern: Regex::new(&pattern)?, group })
+        }
+    }
+
+    impl From<Search> for (String, usize) {
+        fn from(search: Search) -> Self {
+            (search.pattern.as_str().to_owned(), search.group)
+        }
+    }
+
+    /// `grep IN OUT REGEX [GROUP]`: with a group, what that group of each match holds.
+    ///
+    /// # Errors
+    /// Other arguments, an expression that is none, a group that it does not have; input that is not there, an output that is.
+    pub fn grep(context: &Context, args: &[String]) -> AppResult {
+        let (input, output, pattern, group) = match args {
+            [input, output, pattern] => (input, output, pattern, "0"),
+            [input, output, pattern, group] => (input, output, pattern, group.as_str()),
+            _ => return Err(USAGE.into()),
+        };
+        let regex = Regex::new(pattern).map_err(|error| format!("{USAGE}\n{error}"))?;
+        let group = group.parse().ok().filter(|group: &usize| *group < regex.captures_len());
+        let group = group.ok_or_else(|| format!("{USAGE}\n`{pattern}` has no such group"))?;
+        context
+            .text_file(input, 0)?
+            .flat_map_ref_with(Search { pattern: regex, group }, |search: &Search, line: &Text, out| {
+                if search.group == 0 {
+                    out.extend(search.pattern.find_iter(line).map(|found| (line.slice_of(found.as_str()), 1_u64)));
+                    return;
+                }
+                let groups = search.pattern.captures_iter(line).filter_map(|groups| groups.get(search.group));
+                out.extend(groups.map(|found| (line.slice_of(found.as_str()), 1_u64)));
+            })
+            .reduce_by_key(|a, b| a + b, 0)
+            .map(|(found, count)| ((Reverse(count), found), ()))
+            .sort_by_key(1)?
+            .map(|((Reverse(count), found), ())| (count, found))
+            .save_pairs_as_text_file(output)?;
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::disk::grep;
-    use crate::testing::{describe, lines, noise};
+    use super::memory;
+    use crate::testing::{describe, in_memory, lines, noise};
     use std::collections::BTreeMap;
 
     #[test]
@@ -69,15 +166,20 @@ mod tests {
             *naive.entry(found.as_str()).or_default() += 1;
         }
         assert!(naive.len() > 3, "the text has something to find");
-        let expected: Vec<String> = naive.iter().map(|(found, count)| format!("{found}\t{count}")).collect();
+        let mut expected: Vec<(&str, u64)> = naive.into_iter().collect();
+        expected.sort_by_key(|(found, count)| (std::cmp::Reverse(*count), *found));
+        let expected: Vec<String> = expected.iter().map(|(found, count)| format!("{count}\t{found}")).collect();
         let job = describe(grep, &["/in", "/out", "a[b-d]+"]).unwrap();
         assert_eq!(lines(job, &text, 1000), expected);
+        assert_eq!(in_memory(memory::grep, &text, &["a[b-d]+"], 1), expected);
     }
 
     #[test]
     fn a_group_of_the_match_can_be_counted() {
         let job = describe(grep, &["/in", "/out", "(\\w+)@(\\w+)", "2"]).unwrap();
-        assert_eq!(lines(job, "ann@here bob@there\ncid@here\n", 1 << 20), ["here\t2", "there\t1"]);
+        let text = "ann@here bob@there\ncid@here\n";
+        assert_eq!(lines(job, text, 1 << 20), ["2\there", "1\tthere"]);
+        assert_eq!(in_memory(memory::grep, text, &["(\\w+)@(\\w+)", "2"], 1), ["2\there", "1\tthere"]);
     }
 
     #[test]

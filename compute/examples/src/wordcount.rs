@@ -28,19 +28,38 @@ pub mod disk {
             [inputs @ .., output] if !inputs.is_empty() => (inputs, output),
             _ => return Err(usage("wordcount IN... OUT")),
         };
-        Ok(Job::new("word count")
-            .inputs(inputs)
-            .output(output)
-            .mapper(Words)
-            .fold(Sum::new())
-            .reducer(Identity::new()))
+        Ok(Job::new("word count").inputs(inputs).output(output).mapper(Words).fold(Sum::new()).reducer(Identity::new()))
+    }
+}
+
+/// The version in memory.
+pub mod memory {
+    use crate::reduces;
+    use mammoth_rdd::{AppResult, Context, Text};
+
+    /// `wordcount IN... OUT`.
+    ///
+    /// # Errors
+    /// Other arguments; input that is not there, an output that is.
+    pub fn wordcount(context: &Context, args: &[String]) -> AppResult {
+        let (inputs, output) = match args {
+            [inputs @ .., output] if !inputs.is_empty() => (inputs, output),
+            _ => return Err("Usage: wordcount IN... OUT".into()),
+        };
+        context
+            .text_file(&inputs.join(","), 0)?
+            .flat_map_ref(|line: &Text, out| out.extend(line.split_whitespace().map(|word| (line.slice_of(word), 1_u64))))
+            .reduce_by_key(|a, b| a + b, reduces(context)?)
+            .save_pairs_as_text_file(output)?;
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::disk::wordcount;
-    use crate::testing::{describe, lines, noise};
+    use super::memory;
+    use crate::testing::{describe, in_memory, lines, noise};
     use std::collections::BTreeMap;
 
     #[test]
@@ -53,7 +72,12 @@ mod tests {
         let expected: Vec<String> = naive.iter().map(|(word, count)| format!("{word}\t{count}")).collect();
         for (reduces, split) in [(1, 1 << 20), (3, 1000)] {
             let job = describe(wordcount, &["/in", "/out"]).unwrap().reduces(reduces);
-            assert_eq!(lines(job, &text, split), expected, "{reduces} reduces");
+            let mut found = lines(job, &text, split);
+            found.sort();
+            assert_eq!(found, expected, "{reduces} reduces");
+            let mut found = in_memory(memory::wordcount, &text, &[], reduces);
+            found.sort();
+            assert_eq!(found, expected, "{reduces} reduces in memory");
         }
     }
 

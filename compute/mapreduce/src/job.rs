@@ -55,6 +55,7 @@ pub struct Folded<K, F: Fold> {
 /// A job that can run.
 pub struct Complete {
     code: Code,
+    then: Option<Box<Job>>,
 }
 
 impl<Parts> fmt::Debug for Job<Parts> {
@@ -170,7 +171,7 @@ impl<K: Key, V: Data> Job<Mapped<K, V>> {
     pub fn reducer<R: Reducer<Key = K, Value = V>>(self, reducer: R) -> Job {
         self.with(|Mapped { mapper, sorting }| {
             let reduce: Box<dyn ReduceSide> = Box::new(Reducing::new(reducer));
-            Complete { code: Code { map: Box::new(sorting.with(mapper)), reduce: Some(reduce) } }
+            Complete { code: Code { map: Box::new(sorting.with(mapper)), reduce: Some(reduce) }, then: None }
         })
     }
 
@@ -183,7 +184,7 @@ impl<K: Key, V: Data> Job<Mapped<K, V>> {
     {
         self.with(|Mapped { mapper, .. }| {
             let map = Box::new(MapOnly::<K, V>::new(mapper));
-            Complete { code: Code { map, reduce: None } }
+            Complete { code: Code { map, reduce: None }, then: None }
         })
     }
 }
@@ -195,8 +196,21 @@ impl<K: Key, F: Fold> Job<Folded<K, F>> {
         self.with(|Folded { mapper, partitioner, fold, .. }| {
             let reduce: Box<dyn ReduceSide> = Box::new(Reducing::folding(reducer, fold.clone()));
             let map = Box::new(Folding { mapper, partitioner, fold });
-            Complete { code: Code { map, reduce: Some(reduce) } }
+            Complete { code: Code { map, reduce: Some(reduce) }, then: None }
         })
+    }
+}
+
+impl Job {
+    /// Another job after this one, with this one's output as its input, and after any that follows this one already. The output
+    /// of all is the last one's; what lies between goes away, unless a job names its own.
+    #[must_use]
+    pub fn then(mut self, next: Job) -> Job {
+        self.parts.then = Some(Box::new(match self.parts.then.take() {
+            Some(own) => own.then(next),
+            None => next,
+        }));
+        self
     }
 }
 
@@ -210,6 +224,7 @@ impl From<Job> for JobPlan {
             settings: job.settings,
             format: job.format,
             code: Arc::new(job.parts.code),
+            then: job.parts.then.map(|next| Box::new(Self::from(*next))),
         }
     }
 }

@@ -42,20 +42,20 @@ mod job;
 mod local;
 mod mapper;
 mod reducer;
-mod values;
 #[cfg(test)]
 mod tests;
+mod values;
 
 pub use combine::{Combined, Combiner, Partitioner};
 pub use failure::{Failure, Outcome};
 pub use fold::{Count, Fold, Max, Sum};
 pub use job::{Complete, Folded, Job, JobError, Mapped, New, usage};
 pub use local::{LocalInput, LocalResult};
+pub use mammoth_platform::Settings;
 pub use mammoth_runtime::key::{Key, KeyEncode};
 pub use mammoth_runtime::program::JobEntry;
 pub use mammoth_runtime::task::{Counter, JobArgs, TaskContext};
 pub use mammoth_runtime::text::Text;
-pub use mammoth_platform::Settings;
 pub use mapper::{Data, Emit, Line, Mapper};
 pub use reducer::{Identity, Output, Reducer, Values};
 
@@ -64,8 +64,8 @@ use std::process::ExitCode;
 /// What a job program needs.
 pub mod prelude {
     pub use crate::{
-        Combined, Combiner, Emit, Failure, Fold, Identity, Job, JobArgs, JobError, Mapper, Outcome, Output, Partitioner, Reducer,
-        Sum, TaskContext, Text, Values, jobs, usage,
+        Combined, Combiner, Emit, Failure, Fold, Identity, Job, JobArgs, JobError, Mapper, Outcome, Output,
+        Partitioner, Reducer, Sum, TaskContext, Text, Values, jobs, usage,
     };
     pub use std::process::ExitCode;
 }

@@ -104,8 +104,12 @@ impl Job {
         }
         let mut plan = JobPlan::from(self);
         plan.inputs = vec![INPUT.to_owned()];
-        plan.output = Some(OUTPUT.to_owned());
-        let counters = local::run(&plan, &files, &settings)?;
+        let mut last = &mut plan;
+        while let Some(next) = &mut last.then {
+            last = next;
+        }
+        last.output = Some(OUTPUT.to_owned());
+        let counters = local::run(plan, &files, &settings)?;
         let mut result = LocalResult { files: Vec::new(), counters };
         for entry in files.list(&out)? {
             let name = entry.path.name().to_owned();

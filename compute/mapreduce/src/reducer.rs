@@ -29,12 +29,7 @@ pub trait Reducer: Clone + Send + 'static {
     ///
     /// # Errors
     /// Whatever shall fail the attempt.
-    fn reduce(
-        &mut self,
-        key: &Self::Key,
-        values: &mut Values<'_, Self::Value>,
-        out: &mut Output<'_>,
-    ) -> Outcome;
+    fn reduce(&mut self, key: &Self::Key, values: &mut Values<'_, Self::Value>, out: &mut Output<'_>) -> Outcome;
 
     /// Called once after the last key.
     ///

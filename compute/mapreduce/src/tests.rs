@@ -83,7 +83,7 @@ fn words(len: usize) -> String {
         let (often, rare) = (state >> 60, (state >> 30) & 0xffff);
         let word = if often < 8 { format!("w{often}") } else { format!("word-number-{rare}") };
         text.push_str(&word);
-        text.push(if (state >> 20) % 11 == 0 { '\n' } else { ' ' });
+        text.push(if (state >> 20).is_multiple_of(11) { '\n' } else { ' ' });
     }
     text
 }

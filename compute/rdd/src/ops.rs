@@ -2,6 +2,7 @@
 //! which takes the state that travels with it as its first argument.
 
 pub(crate) mod cache;
+pub(crate) mod join;
 pub(crate) mod sinks;
 pub(crate) mod sources;
 pub(crate) mod steps;

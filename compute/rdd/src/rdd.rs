@@ -19,10 +19,16 @@ impl<T: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> Data for T
 /// A dataset: records of type `T` in partitions, described by how they are computed. Nothing is computed before an action.
 ///
 /// Clones are the same dataset. When the last handle goes, and no dataset made from it is left, what was kept for it goes.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Rdd<T> {
     pub(crate) handle: DatasetHandle,
     records: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for Rdd<T> {
+    fn clone(&self) -> Self {
+        Self { handle: self.handle.clone(), records: PhantomData }
+    }
 }
 
 /// What [`Rdd::derive`] needs of an operation.

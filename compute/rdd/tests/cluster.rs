@@ -2,6 +2,8 @@
 //!
 //! This is no ordinary test program, as its main function must be that of an executor, too.
 
+#![expect(clippy::unwrap_used, reason = "these are tests, though the compiler cannot tell")]
+
 use mammoth_platform::{Deadline, SystemClock};
 use mammoth_protocol::jobs::event::AppEvent;
 use mammoth_rdd::{AppResult, Context, apps};

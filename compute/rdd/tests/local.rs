@@ -171,3 +171,88 @@ fn a_stopped_context_says_so() {
     context.stop();
     assert!(numbers.count().unwrap_err().to_string().contains("ended"));
 }
+
+#[test]
+fn text_files_are_saved_whole_or_not_at_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let context = context(2);
+    let uri = format!("file://{}/out", dir.path().display());
+    context.range(0..10, 3).map(|x| format!("{x}\t{}", x * x)).save_as_text_file(&uri).unwrap();
+    let names = |path: &std::path::Path| {
+        let mut names: Vec<String> =
+            std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    let out = dir.path().join("out");
+    assert_eq!(names(&out), ["_SUCCESS", "part-00000", "part-00001", "part-00002"]);
+    assert_eq!(std::fs::read_to_string(out.join("part-00000")).unwrap(), "0\t0\n1\t1\n2\t4\n");
+    assert_eq!(context.text_file(&uri, 1).unwrap().count().unwrap(), 10);
+    let again = context.range(0..10, 3).save_as_text_file(&uri).unwrap_err();
+    assert!(again.to_string().contains("already exists"), "{again}");
+    let broken = format!("file://{}/broken", dir.path().display());
+    let failing = context.range(0..10, 3).map(|x| if x == 9 { panic!("no nine") } else { x });
+    assert!(failing.save_as_text_file(&broken).is_err());
+    assert_eq!(names(dir.path()), ["out"], "nothing is left of an action that failed");
+}
+
+#[test]
+fn results_beyond_the_limit_fail_the_action_by_name() {
+    let mut options = mammoth_rdd::Options::of_environment("small").unwrap();
+    options.results_max = 10_000;
+    let context = Context::with_options("local[2]", &options).unwrap();
+    let error = context.range(0..100_000, 4).collect().unwrap_err().to_string();
+    assert!(error.contains("collect") && error.contains("10000 bytes"), "{error}");
+    assert_eq!(context.range(0..100, 4).collect().unwrap().len(), 100);
+}
+
+#[test]
+fn little_memory_evicts_the_least_used_blocks_and_they_are_computed_again() {
+    let mut options = mammoth_rdd::Options::of_environment("small").unwrap();
+    options.memory = 4 << 20;
+    let context = Context::with_options("local[1]", &options).unwrap();
+    let computed = context.accumulator("computed", 0_u64);
+    let make = |from: u64| {
+        context
+            .range(from..from + 40_000, 8)
+            .map_with(computed.clone(), |computed, x| {
+                computed.add(1);
+                format!("record number {x}")
+            })
+            .cache()
+    };
+    let (first, second) = (make(0), make(100_000));
+    for _ in 0..2 {
+        assert_eq!(first.count().unwrap(), 40_000);
+        assert_eq!(second.count().unwrap(), 40_000);
+    }
+    assert!(computed.value() > 80_000, "they cannot both have stayed");
+    let gone = context.events().iter().any(|event| match &event.event {
+        AppEvent::BlocksChanged { blocks, .. } => blocks.iter().any(|(_, _, bytes)| *bytes == 0),
+        _ => false,
+    });
+    assert!(gone);
+}
+
+#[test]
+fn accumulators_count_a_task_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let marker = dir.path().join("tried").to_string_lossy().into_owned();
+    let context = context(1);
+    let seen = context.accumulator("seen", 0_u64);
+    let flaky = context.range(0..100, 2).map_with((marker, seen.clone()), |(marker, seen), x| {
+        seen.add(1);
+        assert!(x != 70 || std::fs::File::create_new(marker).is_err(), "the first time it fails");
+        x
+    });
+    assert_eq!(flaky.count().unwrap(), 100);
+    assert_eq!(seen.value(), 100);
+    seen.add(5);
+    assert_eq!(seen.value(), 105);
+    context.stop();
+    let shown = context.events().into_iter().find_map(|event| match event.event {
+        AppEvent::AppEnded { accumulators, .. } => accumulators.get("seen").cloned(),
+        _ => None,
+    });
+    assert_eq!(shown.as_deref(), Some("105"));
+}

@@ -178,7 +178,18 @@ pub struct Fetched {
 struct State {
     book: Book,
     store: Store,
+    /// Why nothing can go on, until somebody was told.
     fatal: Option<RuntimeError>,
+    is_broken: bool,
+}
+
+impl State {
+    fn break_with(&mut self, error: RuntimeError) {
+        if !self.is_broken {
+            self.is_broken = true;
+            self.fatal = Some(error);
+        }
+    }
 }
 
 struct Shared {
@@ -226,6 +237,7 @@ impl Fetcher {
             book: Book::new(&config),
             store: Store::new(&config, combiner, reservation),
             fatal: None,
+            is_broken: false,
         };
         let (changed, stop) = (Condvar::new(), Arc::new(AtomicBool::new(false)));
         let shared = Arc::new(Shared { config, state: Mutex::new(state), changed, stop });
@@ -316,9 +328,12 @@ impl Fetcher {
     /// As [`Self::wait`].
     pub fn finish(mut self) -> Result<(Vec<Fetched>, FetchStats), RuntimeError> {
         self.stop();
-        if let Some(fatal) = self.shared.state().fatal.take() {
-            return Err(fatal);
+        let mut state = self.shared.state();
+        if state.is_broken {
+            let told = || RuntimeError::Refused("what was fetched is not complete".to_owned());
+            return Err(state.fatal.take().unwrap_or_else(told));
         }
+        drop(state);
         let stats = self.stats();
         Ok((self.take_arrived(), stats))
     }
@@ -330,8 +345,7 @@ impl Fetcher {
         self.shared.changed.notify_all();
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
-                let mut state = self.shared.state();
-                state.fatal.get_or_insert_with(|| RuntimeError::User("a fetching thread panicked".to_owned()));
+                self.shared.state().break_with(RuntimeError::User("a fetching thread panicked".to_owned()));
             }
         }
     }

@@ -12,11 +12,14 @@ use mammoth_protocol::jobs::link::{FromChild, LINE_MAX, ToChild};
 use mammoth_protocol::jobs::tracker::OutputEvent;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Longest reason that is sent; the log has the rest.
 const REASON_MAX: usize = 64 * 1024;
+/// Wait of somebody who is woken for every reason that there is.
+const LONG: Duration = Duration::from_secs(60);
 
 /// What the tracker has said so far.
 #[derive(Debug, Default)]
@@ -145,6 +148,27 @@ impl Link {
     pub fn take_outputs(&self, wait: Duration) -> Result<Vec<OutputEvent>, RuntimeError> {
         let mut heard = self.wait(wait, |heard| !heard.outputs.is_empty())?;
         Ok(std::mem::take(&mut heard.outputs))
+    }
+
+    /// Gives on events about maps' outputs as they come, until `ended` and [`Self::wake`].
+    ///
+    /// # Errors
+    /// The tracker wants this process to stop.
+    pub fn follow_outputs(&self, ended: &AtomicBool, mut each: impl FnMut(&OutputEvent)) -> Result<(), RuntimeError> {
+        while !ended.load(Ordering::SeqCst) {
+            let mut heard = self.wait(LONG, |heard| !heard.outputs.is_empty() || ended.load(Ordering::SeqCst))?;
+            let events = std::mem::take(&mut heard.outputs);
+            drop(heard);
+            events.iter().for_each(&mut each);
+        }
+        Ok(())
+    }
+
+    /// Makes whoever waits look again.
+    pub fn wake(&self) {
+        // Under the lock, so that nobody misses it between looking and waiting.
+        drop(self.heard());
+        self.shared.changed.notify_all();
     }
 
     /// Whether the output may be made visible; waits for that at most so long.

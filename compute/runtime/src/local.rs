@@ -3,6 +3,7 @@
 
 use crate::error::{RuntimeError, local};
 use crate::files::{self, FileSystem};
+use crate::memory::Accountant;
 use crate::run::{Run, RunMemory};
 use crate::shuffle::OutputReader;
 use crate::task::{JobPlan, MapTask, Meter, ReduceTask, TaskEnv, output_of};
@@ -15,6 +16,8 @@ use std::sync::Arc;
 
 /// Memory that a task is granted, as the cluster's default.
 const TASK_MEMORY: u64 = 1 << 30;
+/// Where what lies between the jobs of a chain is.
+const BETWEEN: &str = "/local-between";
 
 /// A folder that goes away with its owner.
 struct Scratch(PathBuf);
@@ -34,11 +37,27 @@ impl Drop for Scratch {
     }
 }
 
-/// Runs a job to its end. The sum of what its tasks counted.
+/// Runs a job, or those of a chain, to the end. The sum of what their tasks counted.
 ///
 /// # Errors
 /// Whatever would have refused the job or failed an attempt.
-pub fn run(plan: &JobPlan, files: &dyn FileSystem, settings: &Settings) -> Result<Counters, RuntimeError> {
+pub fn run(plan: JobPlan, files: &dyn FileSystem, settings: &Settings) -> Result<Counters, RuntimeError> {
+    let mut counters = Counters::default();
+    let mut previous = None;
+    for (number, mut step) in plan.into_steps().into_iter().enumerate() {
+        if let Some(output) = previous.take() {
+            step.inputs = vec![output];
+        }
+        if step.output.is_none() {
+            step.output = Some(format!("{BETWEEN}-{number}"));
+        }
+        counters.merge(&run_one(&step, files, settings)?);
+        previous = step.output;
+    }
+    Ok(counters)
+}
+
+fn run_one(plan: &JobPlan, files: &dyn FileSystem, settings: &Settings) -> Result<Counters, RuntimeError> {
     let settings = plan.effective_settings(settings)?;
     let output = plan.output.as_deref().ok_or_else(|| RuntimeError::Refused("Output directory not set.".to_owned()))?;
     let run = LocalRun {
@@ -95,6 +114,7 @@ impl LocalRun<'_> {
     ) -> Result<Counters, RuntimeError> {
         let started_ns = SystemClock.monotonic_ns();
         let attempt = AttemptId { task, number: 0 };
+        let buffer_bytes = TaskEnv::buffer_bytes_of(TASK_MEMORY, &self.settings)?;
         let env = TaskEnv {
             files: self.files,
             settings: Arc::clone(&self.settings),
@@ -103,7 +123,8 @@ impl LocalRun<'_> {
             work_dir: self.scratch.0.clone(),
             shuffle_dir: self.scratch.0.clone(),
             reduces: self.reduces,
-            memory: TaskEnv::memory_of(TASK_MEMORY, &self.settings)?,
+            buffer_bytes,
+            memory: Accountant::new(buffer_bytes).begin_task(),
             output: Some(self.output.clone()),
         };
         work(&env)?;

@@ -11,11 +11,11 @@ mod stream;
 mod tests;
 
 pub use combine::{Combiner, Emit, Values};
+pub(crate) use combine::{Combining, pour};
 pub use cursor::Cursor;
 pub use passes::{MergeStats, merge_runs};
-pub use stream::MergeStream;
-pub(crate) use combine::{Combining, pour};
 pub(crate) use passes::{OpenRuns, merge_to_file, reduce_runs};
+pub use stream::MergeStream;
 
 use crate::error::RuntimeError;
 

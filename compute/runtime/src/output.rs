@@ -93,6 +93,12 @@ impl TextOutput {
         self.failure.get_or_insert(error);
     }
 
+    /// Whether an earlier call failed.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.failure.is_some()
+    }
+
     /// The first failure so far, given once.
     ///
     /// # Errors

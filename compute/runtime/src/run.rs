@@ -2,6 +2,9 @@
 //!
 //! A run on disk looks like a task's output, with its index in memory. It belongs to the process that made it and goes with it.
 
+#[cfg(test)]
+pub(crate) mod testing;
+
 use crate::disk;
 use crate::error::RuntimeError;
 use crate::memory::Reservation;
@@ -134,7 +137,13 @@ impl Packer {
     /// # Errors
     /// A record over [`record::RECORD_MAX`]; what `target` says.
     #[inline]
-    pub fn add(&mut self, target: &mut impl FrameTarget, partition: u32, key: &[u8], value: &[u8]) -> Result<(), RuntimeError> {
+    pub fn add(
+        &mut self,
+        target: &mut impl FrameTarget,
+        partition: u32,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<(), RuntimeError> {
         let len = record::len(key.len(), value.len());
         if partition != self.partition || self.frame.len() + len > self.frame_bytes {
             self.flush(target)?;

@@ -9,10 +9,10 @@ mod tests;
 mod writer;
 
 pub use mammoth_protocol::jobs::shuffle::{Codec, Index, Segment};
-pub use reader::{FileRange, Frame, OutputReader, SegmentReader};
-pub use writer::{Finished, OutputWriter};
 pub(crate) use reader::buffered;
+pub use reader::{FileRange, Frame, OutputReader, SegmentReader};
 pub(crate) use writer::FrameWriter;
+pub use writer::{Finished, OutputWriter};
 
 use std::path::{Path, PathBuf};
 

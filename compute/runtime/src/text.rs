@@ -68,7 +68,8 @@ impl Text {
         }
         if let Repr::Shared { buffer, start, end } = &self.0 {
             let first = (part.as_ptr() as usize).checked_sub(buffer.as_ptr() as usize);
-            let range = first.and_then(|first| Some((u32::try_from(first).ok()?, u32::try_from(first + part.len()).ok()?)));
+            let range =
+                first.and_then(|first| Some((u32::try_from(first).ok()?, u32::try_from(first + part.len()).ok()?)));
             match range {
                 Some((from, to)) if from >= *start && to <= *end => {
                     return Self(Repr::Shared { buffer: Arc::clone(buffer), start: from, end: to });

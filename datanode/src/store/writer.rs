@@ -244,11 +244,10 @@ impl Drop for ReplicaWriter {
 
 /// Writes in pieces that end at multiples of [`WRITE_PIECE`].
 fn write_pieces(file: &File, data: &[u8], at: u64) -> std::io::Result<()> {
-    let piece_size: u64 = std::env::var("MM_WP").ok().and_then(|v| v.parse().ok()).unwrap_or(WRITE_PIECE);
     let mut at = at;
     let mut rest = data;
     while !rest.is_empty() {
-        let to_boundary = piece_size - at % piece_size;
+        let to_boundary = WRITE_PIECE - at % WRITE_PIECE;
         let len = usize::try_from(to_boundary).unwrap_or(usize::MAX).min(rest.len());
         let (piece, after) = rest.split_at(len);
         file.write_all_at(piece, at)?;

@@ -4,6 +4,7 @@
 use crate::harness::{Cluster, Options, Random, alive, bytes_of, poll};
 use mammoth_client::{ClientConfig, ClientError, DfsClient};
 use mammoth_protocol::DfsPath;
+use rustix::process::Signal;
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::process::Stdio;
@@ -141,18 +142,29 @@ fn disks_that_fill_in_the_middle_of_a_block_fail_the_put_and_nothing_else() {
 #[test]
 fn one_disk_that_fills_in_the_middle_of_a_block_costs_only_its_replica() {
     let Some(cluster) = cluster(Options::fast().blocks(8 * MIB).disks(&NAMES, 24)) else { return };
-    let before = pids(&cluster);
+    let kept = bytes_of(35, 500_000);
+    cluster.put("/kept", &kept);
     let (output, took) = filled_in_the_middle(&cluster, &["datanode-2"]);
     let err = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(0), "{err}");
     assert!(took < Duration::from_secs(30), "{took:?}");
     assert!(cluster.cat("/big") == bytes_of(33, 6 << 20));
+    // It also starts on a full disk, and serves what it has.
+    cluster.restart("datanode-2").ok();
+    let before = pids(&cluster);
+    for name in ["datanode-1", "datanode-3"] {
+        cluster.signal(name, Signal::STOP);
+    }
+    assert!(cluster.cat("/kept") == kept);
+    for name in ["datanode-1", "datanode-3"] {
+        cluster.signal(name, Signal::CONT);
+    }
     cluster.make_room("datanode-2");
     poll("the third replica is made when there is room", Duration::from_secs(30), || {
         let ports = cluster.blocks("/big")?[0].ports.len();
         if ports == 3 { Ok(()) } else { Err(format!("{ports} replicas")) }
     });
-    replicas_are(&cluster, 1);
+    replicas_are(&cluster, 2);
     all_well(&cluster, &before);
 }
 

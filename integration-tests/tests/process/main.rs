@@ -6,6 +6,7 @@ mod bad_input;
 mod corruption;
 mod foreign;
 mod full_disks;
+mod jobs;
 mod leases;
 mod namenode_crash;
 mod pages;

@@ -85,7 +85,7 @@ fn clients_use_what_up_was_told(embedded: bool) {
     assert_eq!(cluster.shell(kept).ok().text(), "2 2097152\n");
     let processes = if embedded { "" } else { "--processes" };
     let again = format!(
-        ". ./env; mammoth down --dir .; mammoth up --dir . --detach --port-base 0 {processes} >&2; . ./env
+        ". ./env; mammoth down --dir .; mammoth up --dir . --detach --port-base 0 --tasktrackers 0 {processes} >&2; . ./env
          echo hello | dfs put - /d; dfs stat '%r %o' /d /a"
     );
     assert_eq!(cluster.shell(&again).ok().text(), "3 134217728\n2 2097152\n");

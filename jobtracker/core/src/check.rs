@@ -4,8 +4,9 @@
 use crate::jobs::{Attempt, AttemptState, Job, TaskState, Work};
 use crate::state::{Queued, State};
 use crate::trackers::Liveness;
+use mammoth_protocol::Uuid;
 use mammoth_protocol::jobs::tracker::OutputEvent;
-use mammoth_protocol::jobs::{AttemptId, Resources};
+use mammoth_protocol::jobs::{AttemptId, Resources, TrackerEpoch, TrackerId};
 use mammoth_protocol::limits::{JOBS_ENDED_MAX, JOBS_PREPARED_MAX};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -64,6 +65,23 @@ pub fn rows(state: &State) -> Vec<(Vec<u8>, Vec<u8>)> {
 pub fn unfinished(state: &State) -> (usize, usize) {
     let jobs = state.rows.jobs.values().filter(|row| row.stage.is_active()).count();
     (jobs, state.rows.apps.values().filter(|row| row.end.is_none()).count())
+}
+
+/// Outputs of maps that reduces may still need, with the tracker, the folder and the tracker's registration: for audits that
+/// compare with what is really on disks.
+#[must_use]
+pub fn outputs(state: &State) -> Vec<(AttemptId, TrackerId, Uuid, TrackerEpoch)> {
+    let needed = works(state).filter(|(job, work)| job.is_running() && !work.reduces.is_empty() && !work.is_complete());
+    let done = needed.flat_map(|(job, work)| work.maps.iter().map(move |task| (job, task)));
+    let outputs = done.filter_map(|(job, task)| match &task.state {
+        TaskState::Done { attempt, output } => {
+            let id = AttemptId { task: job.task_id(task.kind, task.index), number: *attempt };
+            let epoch = state.trackers.get(&output.tracker)?.epoch;
+            Some((id, output.tracker, output.generation, epoch))
+        }
+        TaskState::Pending { .. } | TaskState::Running { .. } | TaskState::Failed => None,
+    });
+    outputs.collect()
 }
 
 fn works(state: &State) -> impl Iterator<Item = (&Job, &Work)> {

@@ -155,7 +155,9 @@ impl Bench {
                 state.apply(Seq(at as u64 + 1), &edit);
             }
         }
-        self.state = reload(&state, self.now);
+        state.finish_load().unwrap();
+        assert_eq!(crate::check::rows(&state), crate::check::rows(&reload(&state, self.now)));
+        self.state = state;
         self.effects.clear();
         self.run(&Command::Start).expect("a start is never refused");
     }

@@ -17,7 +17,7 @@ const BUFFER: usize = 1 << 20;
 pub enum Example {
     /// Words and how often each occurs.
     WordCount,
-    /// Matches of a pattern and how often each occurs, most frequent first.
+    /// Matches of a pattern and how often each occurs.
     Grep {
         /// The pattern.
         pattern: String,
@@ -100,10 +100,10 @@ impl Example {
     }
 
     fn line(&self, key: &[u8], count: u64) -> Vec<u8> {
-        let number = count.to_string().into_bytes();
+        let number = count.to_string();
         match self {
-            Self::WordCount => [key, b"\t", number.as_slice()].concat(),
-            Self::Grep { .. } => [number.as_slice(), b"\t", key].concat(),
+            Self::WordCount => [key, b"\t", number.as_bytes()].concat(),
+            Self::Grep { .. } => [number.as_bytes(), b"\t", key].concat(),
         }
     }
 }

@@ -7,10 +7,12 @@ use super::jobtracker::{CLUSTER, Live, config};
 use super::world::World;
 use mammoth_jobtracker_core::State;
 use mammoth_jobtracker_core::api::Command;
+use mammoth_jobtracker_core::check::rows;
 use mammoth_journal::checkpoint::{CheckpointPolicy, CheckpointStore, CheckpointWriter, Mark, Slicer, StoreTear};
 use mammoth_journal::log::{LogDisk, MemoryDisk, Next, SegmentReader, Tear};
 use mammoth_journal::{GroupCommit, recover};
 use mammoth_protocol::Seq;
+use mammoth_protocol::journaled::Journaled;
 use std::collections::BTreeMap;
 
 const CHECKPOINT_STEP_MS: u64 = 40;
@@ -78,6 +80,7 @@ impl World {
     pub(super) fn jobtracker_dies(&mut self, away_ms: u64) {
         let Some(live) = self.jobtracker.live.take() else { return };
         self.jobtracker.lives += 1;
+        self.jobtracker.hung_until_ms = 0;
         let length = usize::try_from(self.rng.below(300)).unwrap_or_default();
         let bits = self.rng.bits();
         let (log, store) = match self.rng.below(5) {
@@ -115,6 +118,7 @@ impl World {
             self.coverage.hit("started from a checkpoint");
         }
         let (term, last) = (recovered.log.term(), recovered.stats.last);
+        self.check_replayed(&recovered.state, last);
         let policy = CheckpointPolicy { bytes: 2_000, interval_ms: 3_000, rows_per_slice: 3 };
         self.jobtracker.live = Some(Box::new(Live {
             state: recovered.state,
@@ -135,6 +139,20 @@ impl World {
         });
         self.later(20, Event::Tick { life });
         self.later(100, Event::Checkpoint { life });
+    }
+}
+
+impl World {
+    /// Rows of a fuzzy checkpoint with the log's tail on top are, byte for byte, what all edits from the first one on make.
+    fn check_replayed(&mut self, state: &State, last: Seq) {
+        self.jobtracker.history.retain(|(seq, _)| *seq <= last);
+        let mut plain = State::new(config(), self.now());
+        for (seq, edits) in &self.jobtracker.history {
+            edits.iter().for_each(|edit| plain.apply(*seq, edit));
+        }
+        if rows(state) != rows(&plain) {
+            self.violation(format!("the rows after the start at record {last} are not those that the edits make"));
+        }
     }
 }
 

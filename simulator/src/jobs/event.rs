@@ -21,6 +21,8 @@ pub enum Request {
     Client(Index, u64, Wish),
     /// A driver wants an application.
     NewApp(Index, u64),
+    /// Somebody ends an application.
+    KillApp(AppId),
     /// A driver lives.
     AppPoll(Index, u64, AppId, AppPoll),
 }
@@ -57,14 +59,16 @@ pub enum Response {
     Executors(Index, u64, Option<AppPollReply>),
 }
 
-/// Something that happens.
+/// Something that happens. `life` is that of the process that it is for: an earlier or a later one is not concerned. `plan`
+/// is the sender's present plan: events of earlier plans are void.
 #[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "fields are told by their types and the words above")]
 pub enum Event {
     /// A message arrives at the jobtracker.
     ToJobtracker(Request),
     /// A message of the jobtracker arrives.
     FromJobtracker(Response),
-    /// A group of records is on disk. All with `life` are for that life of the jobtracker only.
+    /// A group of records is on disk.
     Synced { life: u64 },
     /// The jobtracker looks at the time.
     Tick { life: u64 },

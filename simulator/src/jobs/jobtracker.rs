@@ -2,16 +2,17 @@
 
 use super::bugs::Bug;
 use super::event::{Event, Index, Response};
+use super::oracle::Truth;
 use super::world::World;
 use crate::coverage::Coverage;
-use mammoth_jobtracker_core::State;
 use mammoth_jobtracker_core::api::{Command, CoreConfig, Effect, InternalCommand, Outcome, Refusal, Reply, Report};
+use mammoth_jobtracker_core::{Edit, State};
 use mammoth_journal::GroupCommit;
 use mammoth_journal::checkpoint::{CheckpointCommand, CheckpointWriter, MemoryStore, Slicer};
 use mammoth_journal::log::{Log, MemoryDisk};
 use mammoth_protocol::jobs::{JobId, TrackerEpoch, TrackerId};
 use mammoth_protocol::journaled::Journaled;
-use mammoth_protocol::{Now, Seq};
+use mammoth_protocol::{Now, Seq, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
 
 const TICK_MS: u64 = 100;
@@ -25,6 +26,12 @@ pub struct Jobtracker {
     pub(super) store: MemoryStore,
     pub(super) live: Option<Box<Live>>,
     pub(super) lives: u64,
+    /// The process does nothing until then.
+    pub(super) hung_until_ms: u64,
+    /// Every decision of every life that may still be on the disk.
+    pub(super) history: Vec<(Seq, Vec<Edit>)>,
+    /// The folders with which trackers registered first, for a planted mistake.
+    pub(super) folders: BTreeMap<TrackerId, Uuid>,
 }
 
 /// The process.
@@ -49,6 +56,8 @@ pub struct Parked {
     pub(super) process: u64,
     pub(super) epoch: TrackerEpoch,
     pub(super) seq: u64,
+    /// The tracker's own number of it, which a planted mistake may have changed.
+    pub(super) own_seq: u64,
 }
 
 /// Settings under which seconds of simulated time show what a cluster does in hours.
@@ -82,7 +91,15 @@ impl Jobtracker {
     pub fn new() -> Self {
         let mut disk = MemoryDisk::new();
         Log::format(&mut disk, CLUSTER).expect("an empty memory disk takes a log");
-        Self { disk, store: MemoryStore::new(), live: None, lives: 0 }
+        Self {
+            disk,
+            store: MemoryStore::new(),
+            live: None,
+            lives: 0,
+            hung_until_ms: 0,
+            history: Vec::new(),
+            folders: BTreeMap::new(),
+        }
     }
 
     /// The core, if the process runs.
@@ -97,6 +114,9 @@ pub(super) struct Steps<'a> {
     pub(super) now: Now,
     pub(super) coverage: &'a mut Coverage,
     pub(super) bug: Option<Bug>,
+    pub(super) truth: &'a mut Truth,
+    pub(super) history: &'a mut Vec<(Seq, Vec<Edit>)>,
+    pub(super) folders: &'a mut BTreeMap<TrackerId, Uuid>,
     pub(super) out: Vec<Response>,
     /// Specifications to read.
     pub(super) read: Vec<JobId>,
@@ -124,6 +144,9 @@ impl Live {
         };
         for edit in &decision.edits {
             self.state.apply(seq, edit);
+        }
+        if !unlogged {
+            steps.history.push((seq, decision.edits));
         }
         Ok(decision.reply)
     }
@@ -188,6 +211,9 @@ impl World {
             now,
             coverage: &mut self.coverage,
             bug: self.bug,
+            truth: &mut self.truth,
+            history: &mut self.jobtracker.history,
+            folders: &mut self.jobtracker.folders,
             out: Vec::new(),
             read: Vec::new(),
             wake: BTreeSet::new(),

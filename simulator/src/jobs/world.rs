@@ -142,7 +142,7 @@ impl World {
             return self.violation("nothing is left to happen".to_owned());
         };
         self.now_ms = self.now_ms.max(at_ms);
-        if let Some(wakes_ms) = self.addressee_hangs_until(&event) {
+        if let Some(wakes_ms) = self.jobtracker_hangs_until(&event).or_else(|| self.addressee_hangs_until(&event)) {
             return self.queue.add(wakes_ms, event);
         }
         self.record(&event);
@@ -195,7 +195,22 @@ impl World {
         }
     }
 
-    /// When the process wakes that an event is for, if it is stopped.
+    /// When the jobtracker wakes that an event is for, if it is stopped.
+    fn jobtracker_hangs_until(&self, event: &Event) -> Option<u64> {
+        let concerned = matches!(
+            event,
+            Event::ToJobtracker(_)
+                | Event::Synced { .. }
+                | Event::Tick { .. }
+                | Event::Checkpoint { .. }
+                | Event::WaitOver { .. }
+                | Event::SpecRead { .. }
+        );
+        let until_ms = self.jobtracker.hung_until_ms;
+        (concerned && until_ms > self.now_ms).then_some(until_ms)
+    }
+
+    /// When the tracker wakes that an event is for, if it is stopped.
     fn addressee_hangs_until(&self, event: &Event) -> Option<u64> {
         let tracker = match event {
             Event::TrackerActs { tracker, .. }
@@ -227,7 +242,7 @@ impl World {
     pub fn send_to_jobtracker(&mut self, request: Request) {
         let tracker = match &request {
             Request::Register(index, ..) | Request::Poll(index, ..) => Some(*index),
-            Request::Client(..) | Request::NewApp(..) | Request::AppPoll(..) => None,
+            Request::Client(..) | Request::NewApp(..) | Request::KillApp(_) | Request::AppPoll(..) => None,
         };
         if self.is_cut_off(tracker) || (!self.healing && self.rng.chance(25)) {
             return self.coverage.hit("request lost");

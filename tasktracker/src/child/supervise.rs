@@ -11,7 +11,6 @@ use mammoth_platform::{Clock, Deadline};
 use mammoth_protocol::jobs::AttemptId;
 use mammoth_protocol::jobs::link::{FromChild, ToChild};
 use mammoth_protocol::jobs::tracker::FetchFailure;
-use mammoth_protocol::limits::REASON_BYTES_MAX;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
@@ -31,6 +30,8 @@ const EVENTS_PER_LINE: usize = 1000;
 /// Bytes for the child that may wait before no more is made of them.
 const OUTBOX_MAX: usize = 256 * 1024;
 const READ_BYTES: usize = 64 * 1024;
+/// Bytes that are passed on of why a fetch failed.
+const COMPLAINT_BYTES_MAX: usize = 300;
 
 /// What is supervised.
 pub(crate) struct Supervised {
@@ -312,7 +313,7 @@ impl Loop {
 }
 
 fn failure(reduce: AttemptId, map: AttemptId, reason: &str) -> FetchFailure {
-    let mut end = reason.len().min(REASON_BYTES_MAX);
+    let mut end = reason.len().min(COMPLAINT_BYTES_MAX);
     while !reason.is_char_boundary(end) {
         end -= 1;
     }

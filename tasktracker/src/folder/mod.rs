@@ -112,6 +112,14 @@ impl Folder {
         self.root.join("logs").join(child.owner().to_string()).join(child.name())
     }
 
+    /// Makes the folder of a job or application.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub(crate) fn adopt(&self, owner: Owner) -> Result<()> {
+        make_dir(&self.owned(owner))
+    }
+
     /// Makes the folders of a process anew: an empty one to work in, one for shuffle files, one for logs.
     ///
     /// # Errors

@@ -1,4 +1,5 @@
 use super::*;
+use crate::names::Owner;
 use mammoth_platform::SystemEntropy;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -95,11 +96,13 @@ fn specifications_are_compared_with_their_digest() {
     let set = set(&[("/s", b"spec")], None);
     let job = JobId { cluster_ms: 5, number: 1 };
     let good = hex(&Sha256::digest(b"spec"));
+    assert!(set.localizer.spec(job, "hdfs://x", "me", "/s", &good).is_err(), "the job was dropped");
+    set.folder.adopt(Owner::Job(job)).unwrap();
     for _ in 0..2 {
         let path = set.localizer.spec(job, "hdfs://x", "me", "/s", &good).unwrap();
         assert_eq!(fs::read(path).unwrap(), b"spec");
     }
-    assert_eq!(set.files.opened.load(Ordering::SeqCst), 1);
+    assert_eq!(set.files.opened.load(Ordering::SeqCst), 2);
     let other = hex(&Sha256::digest(b"other"));
     assert!(set.localizer.spec(job, "hdfs://x", "me", "/s", &other).unwrap_err().contains("SHA-256"));
 }

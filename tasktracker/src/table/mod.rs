@@ -84,6 +84,8 @@ pub(crate) struct Shown {
 struct Inner {
     children: BTreeMap<ChildId, Held>,
     owners: BTreeSet<Owner>,
+    /// What was held before; an order to start it is one that was late.
+    over: BTreeSet<ChildId>,
     outputs: BTreeMap<JobId, Outputs>,
     fetch_failures: Vec<FetchFailure>,
     /// How many complaints were there before these.
@@ -133,7 +135,7 @@ impl Table {
         self.news.send_modify(|news| *news += 1);
     }
 
-    /// Takes an attempt in; `None` if it is held already.
+    /// Takes an attempt in; `None` if it is held already, or was.
     pub(crate) fn launch(&self, launch: &LaunchAttempt, now_ms: u64) -> Option<watch::Receiver<Wish>> {
         let state = State::Attempt {
             phase: AttemptPhase::Starting,
@@ -149,7 +151,7 @@ impl Table {
         Some(wish)
     }
 
-    /// Takes an executor in; `None` if it is held already.
+    /// Takes an executor in; `None` if it is held already, or was.
     pub(crate) fn launch_executor(&self, launch: &LaunchExecutor, now_ms: u64) -> Option<watch::Receiver<Wish>> {
         let child = ChildId::Executor(launch.app, launch.executor);
         self.take_in(child, launch.resources, State::Executor(None), now_ms)
@@ -163,7 +165,7 @@ impl Table {
         started_ms: u64,
     ) -> Option<watch::Receiver<Wish>> {
         let mut inner = self.lock();
-        if inner.children.contains_key(&child) {
+        if inner.children.contains_key(&child) || inner.over.contains(&child) {
             return None;
         }
         let (wish, watching) = watch::channel(Wish::default());
@@ -205,6 +207,7 @@ impl Table {
         let mut inner = self.lock();
         if inner.children.get(&child).is_some_and(|held| held.state.has_ended()) {
             inner.children.remove(&child);
+            inner.over.insert(child);
         }
     }
 
@@ -227,6 +230,7 @@ impl Table {
         inner.children.retain(|child, held| child.owner() != owner || !held.state.has_ended());
         if inner.children.keys().all(|child| child.owner() != owner) {
             inner.owners.remove(&owner);
+            inner.over.retain(|child| child.owner() != owner);
             if let Owner::Job(job) = owner {
                 inner.outputs.remove(&job);
             }

@@ -48,6 +48,7 @@ fn an_attempt_is_held_from_its_order_until_its_end_is_known() {
     assert_eq!(poll(&table).0.attempts.len(), 1);
     table.forget(child);
     assert!(poll(&table).0.attempts.is_empty());
+    assert!(table.launch(&launch(id), 9).is_none(), "the order was late");
     assert!(table.may_drop(Owner::Job(JOB)));
     table.dropped(Owner::Job(JOB));
     assert!(poll(&table).0.jobs.is_empty());

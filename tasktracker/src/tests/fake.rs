@@ -56,15 +56,24 @@ pub(super) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// Files of the cluster, by path.
-#[derive(Default)]
-pub(super) struct Files(Mutex<BTreeMap<String, Vec<u8>>>);
+/// Files of the cluster, below a folder.
+pub(super) struct Files(PathBuf);
+
+impl Files {
+    fn put(&self, path: &str, bytes: &[u8]) {
+        let path = self.0.join(path.trim_start_matches('/'));
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        // Never half of it, as another test's thread may read it now.
+        let tmp = path.with_extension("tmp");
+        std::fs::write(&tmp, bytes).unwrap();
+        mammoth_platform::durable::rename_unsynced(&tmp, &path).unwrap();
+    }
+}
 
 impl Fetch for Files {
     fn open(&self, _: &str, _: &str, path: &str) -> Result<Box<dyn Read + Send>, String> {
-        let bytes = self.0.lock().unwrap().get(path).cloned();
-        let bytes = bytes.ok_or_else(|| format!("{path}: no such file"))?;
-        Ok(Box::new(std::io::Cursor::new(bytes)))
+        let file = std::fs::File::open(self.0.join(path.trim_start_matches('/')));
+        Ok(Box::new(file.map_err(|_| format!("{path}: no such file"))?))
     }
 }
 
@@ -158,12 +167,30 @@ async fn poll(State(own): State<Arc<Jobtracker>>, Json(request): Json<PollReques
     }
 }
 
+/// A tasktracker of the cluster that lies in `dir`.
+pub(super) fn tracker(dir: &Path, jobtracker: &str) -> Handle {
+    let config = TasktrackerConfig {
+        dir: dir.join("local"),
+        jobtracker: jobtracker.to_owned(),
+        http: "127.0.0.1:0".parse().unwrap(),
+        host_name: None,
+        host_names: Vec::new(),
+        capacity: Resources { cores: 2, memory_mib: 512 },
+    };
+    let components = Components {
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+        fetch: Arc::new(Files(dir.join("files"))),
+    };
+    start(config, components).unwrap()
+}
+
 /// All of it.
 pub(super) struct Cluster {
     pub(super) jobtracker: Arc<Jobtracker>,
     pub(super) dir: tempfile::TempDir,
-    files: Arc<Files>,
-    addr: String,
+    files: Files,
+    pub(super) addr: String,
     /// The jobtracker lives as long.
     runtime: Option<tokio::runtime::Runtime>,
     tracker: Option<Handle>,
@@ -175,6 +202,12 @@ impl Cluster {
     }
 
     pub(super) fn with_expiry(expiry_ms: u64) -> Self {
+        let mut cluster = Self::without_tracker(expiry_ms);
+        cluster.start_tracker();
+        cluster
+    }
+
+    pub(super) fn without_tracker(expiry_ms: u64) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let addr = listener.local_addr().unwrap().to_string();
@@ -190,33 +223,13 @@ impl Cluster {
             mammoth_web::ServeLimits::default(),
             std::future::pending(),
         ));
-        let mut cluster = Self {
-            jobtracker,
-            dir: tempfile::tempdir().unwrap(),
-            files: Arc::default(),
-            addr,
-            runtime: Some(runtime),
-            tracker: None,
-        };
-        cluster.start_tracker();
-        cluster
+        let dir = tempfile::tempdir().unwrap();
+        let files = Files(dir.path().join("files"));
+        Self { jobtracker, dir, files, addr, runtime: Some(runtime), tracker: None }
     }
 
     pub(super) fn start_tracker(&mut self) {
-        let config = TasktrackerConfig {
-            dir: self.root(),
-            jobtracker: self.addr.clone(),
-            http: "127.0.0.1:0".parse().unwrap(),
-            host_name: None,
-            host_names: Vec::new(),
-            capacity: Resources { cores: 2, memory_mib: 512 },
-        };
-        let components = Components {
-            clock: Arc::new(SystemClock),
-            entropy: Arc::new(SystemEntropy),
-            fetch: Arc::clone(&self.files) as Arc<dyn Fetch>,
-        };
-        let tracker = start(config, components).unwrap();
+        let tracker = tracker(self.dir.path(), &self.addr);
         until("it is registered", || tracker.registered().then_some(()));
         self.tracker = Some(tracker);
     }
@@ -249,12 +262,12 @@ impl Cluster {
     pub(super) fn store(&self, bytes: Vec<u8>) -> ProgramRef {
         let sha256 = hex(&bytes);
         let program = ProgramRef { path: format!("/programs/{sha256}"), sha256, len: bytes.len() as u64 };
-        self.files.0.lock().unwrap().insert(program.path.clone(), bytes);
+        self.files.put(&program.path, &bytes);
         program
     }
 
     pub(super) fn launch(&self, attempt: AttemptId, script: &str) -> LaunchAttempt {
-        self.files.0.lock().unwrap().insert("/spec".to_owned(), b"spec".to_vec());
+        self.files.put("/spec", b"spec");
         LaunchAttempt {
             attempt,
             fs: "hdfs://h:1".to_owned(),

@@ -1,6 +1,7 @@
 //! How attempts end, and that nothing of them is left.
 
 use super::fake::{Cluster, DONE, attempt, map, running, seconds, until};
+use crate::procs;
 use mammoth_platform::{Clock, SystemClock};
 use mammoth_protocol::jobs::TaskKind;
 use mammoth_protocol::jobs::tracker::{AttemptPhase, Order};
@@ -106,6 +107,11 @@ fn no_descendant_outlives_its_attempt() {
     }
     assert_eq!(running(&sleep), [0; 0]);
     assert!(cluster.names("jobs/job_5_0001/work").is_empty());
+    let session = procs::find(procs::own_pid()).unwrap().session;
+    until("nobody's zombies are reaped", || {
+        let strange = |proc: &procs::Proc| proc.zombie && proc.parent == procs::own_pid() && proc.session != session;
+        (!procs::all().iter().any(strange)).then_some(())
+    });
 }
 
 #[test]

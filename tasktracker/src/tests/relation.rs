@@ -17,12 +17,18 @@ fn reduces_are_told_of_outputs_once_and_in_order() {
     let reduce = attempt(TaskKind::Reduce, 0);
     cluster.run(reduce, &format!("read -r first; for i in 1 2 3; do read -r line; echo \"$line\"; done; {DONE}"));
     let wanted = || cluster.jobtracker.last()?.wants_outputs.first().copied();
+    let path = cluster.root().join("logs/job_5_0001/attempt_5_0001_r_000000_0/stdout");
+    let told = |lines: usize| {
+        until("it was told", || (std::fs::read_to_string(&path).ok()?.lines().count() == lines).then_some(()));
+    };
     until("it wants all", || wanted().filter(|wanted| (wanted.job, wanted.from) == (JOB, 0)));
     cluster.jobtracker.order(Order::Outputs { job: JOB, from: 0, events: vec![ready(0)] });
     until("it wants the next", || wanted().filter(|wanted| wanted.from == 1));
+    told(1);
     let lost = OutputEvent::Lost { attempt: map(0) };
     cluster.jobtracker.order(Order::Outputs { job: JOB, from: 1, events: vec![lost] });
     until("it wants the next", || wanted().filter(|wanted| wanted.from == 2));
+    told(2);
     // The jobtracker starts anew; what was said before is not said again.
     cluster.jobtracker.forget();
     until("it wants all", || wanted().filter(|wanted| wanted.from == 0));
@@ -147,4 +153,19 @@ fn nothing_is_left_by_a_tracker_that_ends() {
     drop(said);
     assert!(cluster.names("jobs").is_empty() && cluster.names("apps").is_empty());
     assert_eq!(cluster.names("programs").len(), 2, "programs are kept");
+}
+
+#[test]
+fn many_ends_at_a_time_are_all_told_and_cost_few_polls() {
+    let cluster = Cluster::start();
+    for index in 0..40 {
+        cluster.run(map(index), DONE);
+    }
+    for index in 0..40 {
+        let end = cluster.jobtracker.end_of(map(index));
+        assert!(matches!(end, AttemptPhase::Succeeded { .. }), "{end:?}");
+    }
+    assert_eq!(cluster.names("programs").len(), 1);
+    let polls = cluster.jobtracker.said.lock().unwrap().polls.len();
+    assert!(polls < 200, "{polls} polls: each news costs two at most, and those that come together less");
 }

@@ -1,30 +1,27 @@
 //! The relation to the jobtracker, on a thread of its own: registers, polls, carries orders out. Nothing here waits for a disk
 //! or a task.
 //!
-//! One poll waits at the jobtracker for orders. When something happens that the jobtracker should know at once, a second poll
-//! overtakes it, which is answered at once; the first is still listened to until then, so that an order on its way is not
-//! lost. All of it is level-triggered: each poll says everything that is held, and what is lost is said again.
+//! All of it is level-triggered: each poll says everything that is held, and what is lost is said again.
 
 mod caller;
+mod session;
 
 use crate::launcher::Launcher;
 use crate::names::{ChildId, Owner};
 use crate::table::{Sent, Table};
 use caller::{CallError, Caller};
 use mammoth_platform::{Clock, Shutdown};
-use mammoth_protocol::jobs::tracker::{Order, PollReply, RegisterReply, RegisterRequest, routes};
+use mammoth_protocol::jobs::tracker::{Order, RegisterReply, RegisterRequest, routes};
+use session::Session;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinSet};
 
 /// First pause after a failed call; doubles up to [`PAUSE_MAX`], so that a jobtracker that returns is found at once.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
-/// A poll waits no longer than this, whatever the jobtracker says.
-const WAIT_MS_MAX: u64 = 60_000;
 
 /// What is known of the jobtracker, for others to see.
 #[derive(Debug, Default)]
@@ -46,16 +43,6 @@ pub(crate) struct Tracking {
     pub(crate) shutdown: Shutdown,
     pub(crate) clock: Arc<dyn Clock>,
 }
-
-/// One poll on its way.
-struct InFlight {
-    seq: u64,
-    /// It waits for orders, and can be overtaken.
-    waits: bool,
-    abort: AbortHandle,
-}
-
-type Answer = (u64, Sent, Result<PollReply, CallError>);
 
 /// Pauses between calls that fail, and one line in the log for many.
 struct Patience {
@@ -131,7 +118,7 @@ impl Tracking {
                     // It may count outputs anew.
                     self.table().void_outputs();
                     self.contact.registered.store(true, Ordering::SeqCst);
-                    let polled = self.session(&caller, &registered, &mut patience).await;
+                    let polled = Session::new(self, &caller, &registered).run(&mut patience).await;
                     self.contact.registered.store(false, Ordering::SeqCst);
                     tracing::info!(jobtracker = self.jobtracker, "the jobtracker wants a new registration");
                     if !polled {
@@ -140,80 +127,6 @@ impl Tracking {
                 }
                 Err(CallError::Stale) => patience.ill(&self.jobtracker, "it takes nobody in yet").await,
                 Err(CallError::Unreachable(reason)) => patience.ill(&self.jobtracker, &reason).await,
-            }
-        }
-    }
-
-    /// Polls until the jobtracker does not know this registration any more; tells whether it ever did.
-    async fn session(&self, caller: &Arc<Caller>, registered: &RegisterReply, patience: &mut Patience) -> bool {
-        let mut polled = false;
-        let wait_ms = registered.poll_wait_ms.min(WAIT_MS_MAX);
-        let mut news = self.table().news();
-        let mut polls: JoinSet<Answer> = JoinSet::new();
-        let mut in_flight: Vec<InFlight> = Vec::new();
-        let mut seq = 0;
-        loop {
-            let overtakes = in_flight.iter().all(|poll| poll.waits) && news.has_changed().unwrap_or(false);
-            if in_flight.is_empty() || overtakes {
-                news.mark_unchanged();
-                seq += 1;
-                let waits = in_flight.is_empty();
-                let (request, sent) = self.table().poll(
-                    self.introduction.tracker,
-                    registered.epoch,
-                    seq,
-                    if waits { wait_ms } else { 0 },
-                );
-                let (caller, number) = (Arc::clone(caller), seq);
-                let abort = polls.spawn(async move {
-                    let reply = caller.post(routes::POLL, &request, request.wait_ms).await;
-                    (number, sent, reply)
-                });
-                in_flight.push(InFlight { seq, waits, abort });
-            }
-            let may_overtake = in_flight.iter().all(|poll| poll.waits);
-            let (number, sent, reply) = tokio::select! {
-                biased;
-                ended = polls.join_next() => match ended {
-                    Some(Ok(answer)) => answer,
-                    Some(Err(error)) if error.is_cancelled() => continue,
-                    Some(Err(_)) | None => {
-                        polls.abort_all();
-                        in_flight.clear();
-                        continue;
-                    }
-                },
-                _ = news.changed(), if may_overtake => {
-                    // Seen again above, where it is acted upon.
-                    news.mark_changed();
-                    continue;
-                }
-            };
-            let newest = number == seq;
-            match reply {
-                Ok(reply) => {
-                    polled = true;
-                    patience.well(&self.jobtracker);
-                    self.heard();
-                    self.table().answered(&sent);
-                    in_flight.retain(|poll| {
-                        if poll.seq < number {
-                            poll.abort.abort();
-                        }
-                        poll.seq > number
-                    });
-                    for order in reply.orders {
-                        self.carry_out(order, &sent);
-                    }
-                }
-                Err(CallError::Stale) if newest => return polled,
-                Err(CallError::Unreachable(reason)) if newest => {
-                    polls.abort_all();
-                    in_flight.clear();
-                    patience.ill(&self.jobtracker, &reason).await;
-                }
-                // It was overtaken; the newer one tells.
-                Err(_) => in_flight.retain(|poll| poll.seq != number),
             }
         }
     }

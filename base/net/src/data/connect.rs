@@ -47,8 +47,6 @@ impl SocketOptions {
         let socket = SockRef::from(stream);
         self.send_buffer.map_or(Ok(()), |bytes| socket.set_send_buffer_size(bytes))?;
         self.receive_buffer.map_or(Ok(()), |bytes| socket.set_recv_buffer_size(bytes))?;
-        if let Some(n) = std::env::var("MM_RB").ok().and_then(|v| v.parse().ok()) { socket.set_recv_buffer_size(n)?; }
-        if let Some(n) = std::env::var("MM_SB").ok().and_then(|v| v.parse().ok()) { socket.set_send_buffer_size(n)?; }
         socket.set_keepalive(true)
     }
 }

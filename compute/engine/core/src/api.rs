@@ -144,7 +144,8 @@ pub struct StageSpec {
 pub struct JobSpec {
     /// Which.
     pub job: JobNumber,
-    /// Every stage that it may need, parents before children. Stages that the scheduler knows are the same as before.
+    /// Every stage that it may need, parents before children. Stages that the scheduler knows are the same as before, but for
+    /// where their input lies and what of it is cached.
     pub stages: Vec<StageSpec>,
     /// The last stage.
     pub result: StageId,
@@ -366,6 +367,11 @@ pub enum Command {
         /// Only outputs of generations before this one; `None`: all.
         before: Option<u32>,
     },
+    /// Cached blocks of a dataset may go from all executors: what they were made from is computed anew, and will be different.
+    DropDataset {
+        /// Which.
+        dataset: DatasetId,
+    },
     /// The executor does not answer or does not stop a task: end its process and have another one started.
     /// [`Event::ExecutorLost`] follows.
     ReplaceExecutor {
@@ -408,7 +414,9 @@ pub enum JobFailure {
         reason: String,
     },
     /// An output was lost that cannot be made again as it was, after results that depend on it had left.
-    #[error("stage {stage} ({name}) does not give the same records twice: an output of it was lost after results had left")]
+    #[error(
+        "stage {stage} ({name}) does not give the same records twice: an output of it was lost after results had left"
+    )]
     Indeterminate {
         /// The stage whose output was lost.
         stage: StageId,

@@ -8,12 +8,16 @@
 //! ```
 //!
 //! The driver owns the one [`Scheduler`] and turns messages of executors into events and commands into messages. What is *not*
-//! here: what tasks do, bytes of any kind, sockets, clocks, threads, locks, randomness.
+//! here: what tasks do, bytes of any kind, sockets, clocks, threads, locks, randomness. The same events give the same commands.
 //!
 //! * [`api`]: what goes in and out, as types.
 //! * `scheduler`: the state and its transitions.
+//! * [`check`]: what always holds.
 
 pub mod api;
+pub mod check;
 mod scheduler;
+#[cfg(test)]
+mod testing;
 
 pub use scheduler::Scheduler;

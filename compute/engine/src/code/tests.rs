@@ -25,6 +25,18 @@ impl<F: Fn(u32) -> u32 + Copy + Send + Sync + 'static> StepOp for TestOp<F> {
     }
 }
 
+struct OtherOp;
+
+impl StepOp for OtherOp {
+    const NAME: &'static str = "test";
+    type State = ();
+    type Function = ();
+
+    fn make(_state: (), _function: (), _task: &Arc<TaskContext>) -> Result<Box<dyn Step>, TaskError> {
+        Ok(Box::new(Nothing))
+    }
+}
+
 fn named<F: Fn(u32) -> u32 + Copy + Send + Sync + 'static>(function: F) -> CodeRef {
     step::<TestOp<F>>(function).unwrap()
 }
@@ -48,8 +60,11 @@ fn a_reference_leads_back_to_its_operation() {
 #[test]
 fn two_closures_have_two_references() {
     let (one, two) = (named(|x| x + 1), named(|x| 1 + x));
-    assert_ne!(one.signature, two.signature);
     assert_ne!(one.offset, two.offset);
+    let other = step::<OtherOp>(()).unwrap();
+    assert_ne!(other.signature, one.signature);
+    let swapped = CodeRef { offset: other.offset, ..one };
+    assert_eq!(refusal(&swapped), "the operation at the address has another type");
 }
 
 #[test]

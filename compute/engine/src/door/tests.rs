@@ -1,1 +1,153 @@
+//! The door: who is let in, and that messages arrive once.
 
+use super::*;
+use crate::executor::http::HttpLink;
+use crate::executor::link::{BlobError, Gone, Link};
+use crate::wire::{Order, PlaceAddress, Report};
+use mammoth_engine_core::api::{DatasetId, TaskKey};
+use mammoth_platform::{Deadline, SystemClock};
+use mammoth_protocol::jobs::Resources;
+use std::net::Ipv4Addr;
+use std::sync::mpsc::{Receiver, sync_channel};
+
+const ONE: ExecutorId = ExecutorId(1);
+
+fn open() -> (Door, Arc<Hub>, Receiver<Input>) {
+    let (sender, inbox) = sync_channel(100);
+    let hub = Hub::new(sender);
+    hub.expect(ONE);
+    let door = Door::open(Arc::clone(&hub), Ipv4Addr::LOCALHOST.into(), "secret".to_owned(), "image".to_owned()).unwrap();
+    (door, hub, inbox)
+}
+
+fn link(door: &Door, secret: &str, executor: ExecutorId) -> HttpLink {
+    HttpLink::new(door.address.to_string(), secret.to_owned(), executor).unwrap()
+}
+
+fn hello(image: &str) -> Hello {
+    Hello {
+        executor: ONE,
+        image: image.to_owned(),
+        host: "here".to_owned(),
+        pid: 1,
+        resources: Resources { cores: 1, memory_mib: 64 },
+        place: PlaceAddress::Dir("/nowhere".to_owned()),
+        nonce: [3; 16],
+    }
+}
+
+#[test]
+fn an_executor_of_the_same_build_is_let_in() {
+    let (door, _hub, inbox) = open();
+    link(&door, "secret", ONE).hello(&hello("image")).unwrap();
+    assert!(matches!(inbox.try_recv(), Ok(Input::Added(hello)) if hello.pid == 1));
+}
+
+#[test]
+fn everybody_else_is_not() {
+    let (door, _hub, inbox) = open();
+    let refused = |secret: &str, executor, image: &str| {
+        let Gone(reason) = link(&door, secret, executor).hello(&hello(image)).unwrap_err();
+        reason
+    };
+    assert!(refused("secret", ONE, "another image").contains("runs another build than the driver"));
+    assert!(refused("wrong", ONE, "image").contains("the secret is not the application's"));
+    assert!(refused("secret", ExecutorId(2), "image").contains("another executor"));
+    let stranger = link(&door, "secret", ExecutorId(2));
+    assert!(stranger.heard().unwrap_err().0.contains("not one of this application's"));
+    assert!(matches!(link(&door, "", ONE).blob(BlobId([0; 32])), Err(BlobError::Gone(_))), "nothing is shown without it");
+    assert!(inbox.try_recv().is_err(), "the driver heard of none of it");
+}
+
+#[test]
+fn a_driver_that_does_not_know_the_secret_is_not_believed() {
+    let (door, _hub, _inbox) = open();
+    let mut hello = hello("image");
+    let ours = proof("secret", &hello.nonce);
+    hello.nonce[0] ^= 1;
+    assert_ne!(ours, proof("secret", &hello.nonce));
+    assert_ne!(ours, proof("other", &[3; 16]));
+    drop(door);
+}
+
+#[test]
+fn orders_come_in_order_until_they_are_taken() {
+    let (door, hub, _inbox) = open();
+    let link = link(&door, "secret", ONE);
+    assert_eq!(link.orders(0, 0).unwrap(), []);
+    let (first, second) = (Order::DropDataset(DatasetId(1)), Order::DropDataset(DatasetId(2)));
+    hub.push(ONE, first.clone());
+    assert_eq!(link.orders(0, 0).unwrap(), [(1, first.clone())]);
+    hub.push(ONE, second.clone());
+    assert_eq!(link.orders(0, 0).unwrap(), [(1, first), (2, second.clone())], "the first answer may have been lost");
+    assert_eq!(link.orders(1, 0).unwrap(), [(2, second)]);
+    assert_eq!(link.orders(2, 0).unwrap(), []);
+    let waiting = std::thread::spawn(move || link.orders(2, 30_000).unwrap());
+    hub.push(ONE, Order::Cancel(TaskKey::default()));
+    assert_eq!(waiting.join().unwrap(), [(3, Order::Cancel(TaskKey::default()))]);
+}
+
+#[test]
+fn a_report_counts_once_however_often_it_comes() {
+    let (door, _hub, inbox) = open();
+    let link = link(&door, "secret", ONE);
+    for number in [1, 1, 2, 1, 2] {
+        link.report(number, Report::CommitAsked(TaskKey::default())).unwrap();
+    }
+    assert_eq!(inbox.try_iter().count(), 2);
+}
+
+#[test]
+fn blobs_are_given_as_long_as_they_are_held() {
+    let (door, hub, _inbox) = open();
+    let link = link(&door, "secret", ONE);
+    let bytes = vec![7; 3 << 20];
+    let handle = hub.add_blob(bytes.clone());
+    assert_eq!(*link.blob(handle.id()).unwrap(), bytes);
+    let id = handle.id();
+    let copy = handle.clone();
+    drop(handle);
+    assert!(link.blob(id).is_ok());
+    drop(copy);
+    assert_eq!(link.blob(id), Err(BlobError::Unknown(id)));
+    assert_eq!(link.orders(0, 0).unwrap(), [(1, Order::DropBlobs(vec![id]))]);
+}
+
+#[test]
+fn a_driver_that_is_gone_is_noticed() {
+    let (door, hub, _inbox) = open();
+    let link = link(&door, "secret", ONE);
+    hub.close("the context was stopped");
+    assert_eq!(link.heard().unwrap_err().0, "the driver refuses: the context was stopped");
+    let other = HttpLink::new(door.address.to_string(), "secret".to_owned(), ONE).unwrap();
+    drop(door);
+    let deadline = Deadline::after(&SystemClock, Duration::from_secs(30));
+    let Gone(reason) = loop {
+        match other.orders(0, 0) {
+            Err(gone) => break gone,
+            Ok(_) => assert!(!deadline.is_over(&SystemClock), "the door is open still"),
+        }
+    };
+    assert!(reason.contains("gone") || reason.contains("refuses"), "{reason}");
+}
+
+#[test]
+fn a_broken_connection_is_told_to_the_driver() {
+    let (door, _hub, inbox) = open();
+    {
+        use std::io::Write;
+        let mut raw = std::net::TcpStream::connect(door.address).unwrap();
+        let body = postcard::to_allocvec(&OrdersWanted { after: 0, wait_ms: 20_000 }).unwrap();
+        let (secret, executor) = (SECRET_HEADER, EXECUTOR_HEADER);
+        let length = body.len();
+        let head = format!(
+            "POST {} HTTP/1.1\r\nhost: x\r\n{secret}: secret\r\n{executor}: 1\r\ncontent-length: {length}\r\n\r\n",
+            routes::ORDERS
+        );
+        raw.write_all(&[head.as_bytes(), &body].concat()).unwrap();
+        // Closed before there is an answer; sent is not yet received, so it is tried until the driver hears of it.
+        std::thread::sleep(Duration::from_millis(300)); // poll
+    }
+    let told = inbox.recv_timeout(Duration::from_secs(15));
+    assert!(matches!(told, Ok(Input::Disconnected(ONE))), "{told:?}");
+}

@@ -23,6 +23,7 @@ impl Driver {
             }
             Command::JobEnded { job, failure } => self.job_ended(job, failure),
             Command::DropShuffle { shuffle, before } => self.hub.push_all(&Order::DropShuffle { shuffle, before }),
+            Command::DropDataset { dataset } => self.hub.push_all(&Order::DropDataset(dataset)),
             Command::ReplaceExecutor { executor, reason, charge } => {
                 tracing::warn!(%executor, reason, "an executor is replaced");
                 self.manager.replace(executor, &reason);

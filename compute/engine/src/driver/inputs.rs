@@ -5,6 +5,7 @@ use crate::error::EngineError;
 use crate::hub::Input;
 use crate::wire::{Hello, Report, TaskReport, WireEnd};
 use mammoth_engine_core::api::{Event, JobSpec, StageId, TaskEnd};
+use mammoth_platform::{Clock, SystemClock};
 use mammoth_protocol::jobs::ExecutorId;
 use mammoth_protocol::jobs::event::AppEvent;
 use std::collections::BTreeMap;
@@ -14,7 +15,12 @@ impl Driver {
     pub(super) fn take(&mut self, input: Input) {
         match input {
             Input::Added(hello) => self.added(hello),
-            Input::Heard(executor) => self.handle(Event::ExecutorHeard { executor }),
+            Input::Heard(executor) => self.heard(executor),
+            Input::Disconnected(executor) => {
+                if let Some(info) = self.executors.get_mut(&executor) {
+                    info.broken_ms.get_or_insert(SystemClock.now().monotonic_ms);
+                }
+            }
             Input::Report(executor, report) => self.reported(executor, report),
             Input::Lost { executor, reason, charge } => self.lost(executor, &reason, charge),
             Input::Submit(submission) => self.submit(*submission),
@@ -34,13 +40,20 @@ impl Driver {
         }
     }
 
+    fn heard(&mut self, executor: ExecutorId) {
+        if let Some(info) = self.executors.get_mut(&executor) {
+            info.broken_ms = None;
+        }
+        self.handle(Event::ExecutorHeard { executor });
+    }
+
     fn added(&mut self, hello: Hello) {
         let Hello { executor, host, pid, resources, place, .. } = hello;
         if self.executors.contains_key(&executor) {
             return;
         }
         let place = self.place_of(place);
-        self.executors.insert(executor, ExecutorInfo { place });
+        self.executors.insert(executor, ExecutorInfo { place, broken_ms: None });
         self.events.add(AppEvent::ExecutorAdded { executor, host: host.clone(), cores: resources.cores, pid });
         self.handle(Event::ExecutorAdded { executor, host, cores: resources.cores });
     }
@@ -58,7 +71,7 @@ impl Driver {
     }
 
     fn reported(&mut self, executor: ExecutorId, report: Report) {
-        self.handle(Event::ExecutorHeard { executor });
+        self.heard(executor);
         match report {
             Report::TaskEnded(report) => self.task_ended(executor, *report),
             Report::Blocks(blocks) => {

@@ -18,6 +18,8 @@ const REPORTS_WAITING: usize = 64;
 const TASKS_WAITING: usize = 1024;
 /// How often the thread that reports looks for changes of blocks.
 const REPORT_EVERY: Duration = Duration::from_millis(500);
+/// The same at the end, when nobody listens any more.
+const END_STEP: Duration = Duration::from_millis(5);
 
 /// Runs an executor until its driver is gone or says stop; returns why.
 pub(crate) fn serve(site: Site, link: Arc<dyn Link>) -> String {
@@ -164,7 +166,7 @@ fn report(env: &Env, link: &dyn Link, queue: &Receiver<Report>) {
         }
     }
     // Tasks that still end must not wait for room in the queue.
-    while queue.recv_timeout(REPORT_EVERY).is_ok() || !lock(&env.running).is_empty() {}
+    while queue.recv_timeout(END_STEP).is_ok() || !lock(&env.running).is_empty() {}
 }
 
 fn heard(env: &Env, link: &dyn Link, stopped: &Stopped) {

@@ -4,13 +4,16 @@ use super::task_error;
 use crate::task::{Counts, TaskContext, TaskError};
 use crate::wire::PlaceAddress;
 use mammoth_engine_core::api::{OutputId, PlaceId, ShuffleId};
+use mammoth_platform::{Clock, SystemClock};
 use mammoth_runtime::error::RuntimeError;
-use mammoth_runtime::merge::{Cursor, Groups, MergeStream};
+use mammoth_runtime::fetch::{FetchConfig, FetchError, FetchStep, Fetcher, Location, MapOutput};
+use mammoth_runtime::merge::{Cursor, Groups, MergeStream, merge_runs};
 use mammoth_runtime::run::Order;
 use mammoth_runtime::shuffle::OutputReader;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// One partition of a shuffle, as a task reads it.
 pub struct ShuffleInput {
@@ -34,18 +37,32 @@ pub struct ShuffleStream {
     counted: u64,
 }
 
+/// Segments of files on this machine that are merged as they lie; more than these are gathered first.
+const OPEN_MAX: usize = 128;
+/// How often a task that fetches looks whether it shall stop.
+const WAIT_STEP: Duration = Duration::from_millis(100);
+
 impl ShuffleInput {
-    /// Opens every map's segment.
+    /// Opens every map's segment: as it lies where that is this machine, else fetched.
     ///
     /// # Errors
     /// [`TaskError::Fetch`] for one that cannot be had.
     pub fn open(self) -> Result<ShuffleStream, TaskError> {
+        let mut outputs = Vec::new();
+        for (map, output) in (0..).zip(&self.maps) {
+            outputs.push(self.locate(map, *output)?);
+        }
+        let is_near = outputs.iter().all(|output| matches!(output.location, Location::Dir(_)));
+        let stream = if is_near && outputs.len() <= OPEN_MAX { self.open_near(&outputs)? } else { self.fetch(outputs)? };
+        Ok(ShuffleStream { groups: Groups::new(stream), input: self, counted: 0 })
+    }
+
+    fn open_near(&self, outputs: &[MapOutput]) -> Result<MergeStream<'static>, TaskError> {
         let tick = super::spill_config(&self.task).tick;
         let mut cursors = Vec::new();
-        for (map, output) in (0..).zip(&self.maps) {
-            let (dir, name) = self.locate(map, *output)?;
-            let failed = |error| self.lost(map, *output, error);
-            let reader = OutputReader::open(Path::new(&dir), &name).map_err(failed)?;
+        for MapOutput { map, output: name, location, .. } in outputs {
+            let Location::Dir(dir) = location else { continue };
+            let reader = OutputReader::open(dir, name).map_err(|error| self.lost(*map, error))?;
             let segment = reader.index().segments.get(self.partition as usize).copied();
             let missing = || TaskError::fatal(format!("output {name} has no partition {}", self.partition));
             let segment = segment.ok_or_else(missing)?;
@@ -55,36 +72,73 @@ impl ShuffleInput {
                 cursors.push(Cursor::of_file(Arc::clone(reader.file()), segment, what, tick.clone()));
             }
         }
-        let groups = Groups::new(MergeStream::new(cursors, Order::Key));
-        Ok(ShuffleStream { groups, input: self, counted: 0 })
+        Ok(MergeStream::new(cursors, Order::Key))
     }
 
-    fn locate(&self, map: u32, output: Option<OutputId>) -> Result<(String, String), TaskError> {
+    fn fetch(&self, outputs: Vec<MapOutput>) -> Result<MergeStream<'static>, TaskError> {
+        let before = SystemClock.monotonic_ns();
+        let maps = u32::try_from(outputs.len()).unwrap_or(u32::MAX);
+        let spill = super::spill_config(&self.task);
+        // The rest is for what reads the merged records.
+        let memory = self.task.env.memory.total() / 2;
+        let mut config = FetchConfig::new(maps, self.partition, memory, spill.clone());
+        config.parallel = self.task.env.tuning.copies;
+        let fetcher = Fetcher::start(config, None, self.task.memory.reservation()).map_err(task_error)?;
+        outputs.into_iter().for_each(|output| fetcher.ready(output));
+        loop {
+            self.task.check()?;
+            match fetcher.wait(WAIT_STEP).map_err(task_error)? {
+                FetchStep::Waiting => {}
+                FetchStep::Done => break,
+                FetchStep::Failed(FetchError { map, reason, location, .. }) => {
+                    let output = self.maps.get(map as usize).copied().flatten();
+                    let reason = format!("{location}: {reason}");
+                    return Err(TaskError::Fetch { shuffle: self.shuffle, map, output, reason });
+                }
+            }
+        }
+        let (fetched, stats) = fetcher.finish().map_err(task_error)?;
+        let runs = fetched.into_iter().map(|fetched| fetched.run).collect();
+        let (stream, merging) = merge_runs(runs, &spill, None).map_err(task_error)?;
+        let counts = &self.task.counts;
+        Counts::add(&counts.shuffle_read, stats.bytes);
+        Counts::add(&counts.spilled, stats.spilled_bytes + merging.spilled_bytes);
+        counts.phase("shuffle read", SystemClock.monotonic_ns().saturating_sub(before) / 1000);
+        Ok(stream)
+    }
+
+    fn locate(&self, map: u32, output: Option<OutputId>) -> Result<MapOutput, TaskError> {
         let lost = |reason: &str| TaskError::Fetch { shuffle: self.shuffle, map, output, reason: reason.to_owned() };
         let known = output.ok_or_else(|| lost("nobody has computed it"))?;
-        match self.places.get(&known.place) {
-            Some(PlaceAddress::Dir(dir)) => Ok((dir.clone(), known.file_name(self.shuffle, map))),
-            Some(PlaceAddress::Server { .. }) => Err(TaskError::fatal("shuffle servers are not asked yet")),
-            None => Err(lost("nobody knows where it lies")),
-        }
+        let location = match self.places.get(&known.place) {
+            Some(PlaceAddress::Dir(dir)) => Location::Dir(dir.into()),
+            Some(PlaceAddress::Server { server, generation }) => {
+                Location::Server { server: server.clone(), generation: *generation }
+            }
+            None => return Err(lost("nobody knows where it lies")),
+        };
+        let owner = self.task.env.site.app.clone();
+        Ok(MapOutput { map, owner, output: known.file_name(self.shuffle, map), location })
     }
 
-    fn lost(&self, map: u32, output: Option<OutputId>, error: RuntimeError) -> TaskError {
+    fn lost(&self, map: u32, error: RuntimeError) -> TaskError {
+        let output = self.maps.get(map as usize).copied().flatten();
         match error {
             RuntimeError::Stopped(_) => TaskError::Cancelled,
             other => TaskError::Fetch { shuffle: self.shuffle, map, output, reason: other.to_string() },
         }
     }
 
-    /// Finds the output that an error while reading came from: the first one that cannot be read through.
+    /// Finds the output that an error while reading came from: the first one on this machine that cannot be read through. What
+    /// was fetched was verified before, and is this task's own.
     fn blame(&self, error: RuntimeError) -> TaskError {
         if matches!(error, RuntimeError::Stopped(_)) {
             return TaskError::Cancelled;
         }
         for (map, output) in (0..).zip(&self.maps) {
-            let Ok((dir, name)) = self.locate(map, *output) else { continue };
-            if let Err(error) = read_through(Path::new(&dir), &name, self.partition) {
-                return self.lost(map, *output, error);
+            let Ok(MapOutput { output: name, location: Location::Dir(dir), .. }) = self.locate(map, *output) else { continue };
+            if let Err(error) = read_through(&dir, &name, self.partition) {
+                return self.lost(map, error);
             }
         }
         task_error(error)

@@ -52,7 +52,7 @@ impl<T: Data> CacheCodec for Keep<T> {
             }
         }
         let elsewhere = counted.0.saturating_mul(items.len() as u64) / samples.max(1);
-        elsewhere.saturating_add((items.len() * size_of::<T>()) as u64)
+        elsewhere.saturating_add(size_of_val(items) as u64)
     }
 }
 

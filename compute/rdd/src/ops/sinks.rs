@@ -83,7 +83,7 @@ struct Fold<T, A, S, F> {
     types: PhantomData<fn(T)>,
 }
 
-pub(crate) struct FoldOp<T, A, S, F>(PhantomData<fn(T, S) -> (A, F)>);
+pub(crate) struct FoldOp<T, A, S, F>(PhantomData<fn(T, S, A) -> F>);
 
 impl<T, A, S, F> SinkOp for FoldOp<T, A, S, F>
 where

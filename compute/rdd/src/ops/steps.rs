@@ -28,7 +28,7 @@ impl<U> Extend<U> for Emit<'_, U> {
     }
 }
 
-type Types<T, U, S, F> = PhantomData<fn(T, S) -> (U, F)>;
+type Types<T, U, S, F> = PhantomData<fn(T, S, U) -> F>;
 
 /// One record for each, by value.
 pub(crate) struct Map<T, U, S, F> {

@@ -56,7 +56,9 @@ mod tests {
 
     #[test]
     fn dependencies_are_recognised_in_their_three_spellings() {
-        for line in ["mammoth-rdd = \"1\"", "mammoth-rdd.workspace = true", " mammoth-rdd={", "[dependencies.mammoth-rdd]"] {
+        for line in
+            ["mammoth-rdd = \"1\"", "mammoth-rdd.workspace = true", " mammoth-rdd={", "[dependencies.mammoth-rdd]"]
+        {
             assert!(depends(line, "mammoth-rdd"), "{line}");
         }
         for line in ["mammoth-rdd-extra = \"1\"", "# mammoth-rdd = \"1\"", "name = \"mammoth-rdd\"", "[package]"] {

@@ -43,8 +43,7 @@ type Kept = Option<(Location, Connection)>;
 /// Copies until told to stop.
 pub(super) fn run(shared: &Arc<Shared>) {
     if catch_unwind(AssertUnwindSafe(|| work(shared))).is_err() {
-        let mut state = shared.state();
-        state.fatal.get_or_insert_with(|| RuntimeError::User("a combiner panicked".to_owned()));
+        shared.state().break_with(RuntimeError::User("a combiner panicked".to_owned()));
         shared.changed.notify_all();
     }
 }
@@ -64,7 +63,7 @@ fn work(shared: &Arc<Shared>) {
 fn next_job(shared: &Shared, near: Option<&Location>) -> Option<Job> {
     let mut state = shared.state();
     loop {
-        if shared.is_stopped() || state.fatal.is_some() {
+        if shared.is_stopped() || state.is_broken {
             return None;
         }
         let now = now_ns();
@@ -106,7 +105,7 @@ fn settle(shared: &Shared, job: &Job, result: Result<Copied, Failure>) {
         }
         Err(Failure::Local(error)) => {
             state.book.released(job);
-            state.fatal.get_or_insert(error);
+            state.break_with(error);
         }
         Err(Failure::Stopped) => state.book.released(job),
     }
@@ -174,7 +173,7 @@ fn connect(shared: &Shared, server: &str) -> Result<Connection, Failure> {
 fn plan(shared: &Arc<Shared>, len: u64) -> Result<Option<Reservation>, Failure> {
     let mut state = shared.state();
     loop {
-        if shared.is_stopped() {
+        if shared.is_stopped() || state.is_broken {
             return Err(Failure::Stopped);
         }
         match state.store.plan(len) {

@@ -14,8 +14,17 @@ pub struct FoldEntries<A> {
 
 enum Source<A> {
     /// The table is kept for its reservation.
-    Memory { sorted: Drained<A>, _table: Table<A> },
-    Runs { open: OpenRuns, partition: u32, partitions: u32, groups: Groups<MergeStream<'static>>, merge: MergeFn<A> },
+    Memory {
+        sorted: Drained<A>,
+        _table: Table<A>,
+    },
+    Runs {
+        open: OpenRuns,
+        partition: u32,
+        partitions: u32,
+        groups: Groups<MergeStream<'static>>,
+        merge: MergeFn<A>,
+    },
 }
 
 impl<A> std::fmt::Debug for FoldEntries<A> {

@@ -48,7 +48,11 @@ fn awkward_bytes() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn awkward_text() -> impl Strategy<Value = String> {
-    prop::collection::vec(prop_oneof!['\0'..'\u{4}', 'a'..'d', any::<char>()], 0..8).prop_map(String::from_iter)
+    prop::collection::vec(
+        prop_oneof![prop::char::range('\0', '\u{3}'), prop::char::range('a', 'c'), any::<char>()],
+        0..8,
+    )
+    .prop_map(String::from_iter)
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Key)]
@@ -197,16 +201,12 @@ fn a_long_reversed_key_is_found_to_its_end() {
 
 #[test]
 fn hashes_never_change() {
-    // XXH3-64 with seed 0; the first is the published value for no bytes.
+    // XXH3-64 with seed 0, computed by the reference implementation.
     assert_eq!(hash(b""), 0x2d06_8005_38d3_94c2);
-    assert_eq!(hash(&encoded("the")), HASH_OF_THE);
-    assert_eq!(hash(&encoded(&(42_u32, "answer"))), HASH_OF_ANSWER);
-    assert_eq!(hash(&[7; 1000]), HASH_OF_SEVENS);
+    assert_eq!(hash(&encoded("the")), 0x2d57_7297_5fba_1da9);
+    assert_eq!(hash(&encoded(&(42_u32, "answer"))), 0x1f87_a88c_cd0c_ef44);
+    assert_eq!(hash(&[7; 1000]), 0x5d7e_9d56_3954_51ea);
     assert_eq!(partition_of(b"", 1), 0);
-    assert_eq!(partition_of(b"", 1000), 730);
+    assert_eq!(partition_of(b"", 1000), 138);
     assert_eq!(partition_of(b"", 0), 0);
 }
-
-const HASH_OF_THE: u64 = 0;
-const HASH_OF_ANSWER: u64 = 0;
-const HASH_OF_SEVENS: u64 = 0;

@@ -42,6 +42,8 @@ pub struct Cursor {
     key: Range<usize>,
     value: Range<usize>,
     prefix: u64,
+    /// Bytes of the present frame.
+    end: usize,
 }
 
 impl std::fmt::Debug for Cursor {
@@ -53,7 +55,7 @@ impl std::fmt::Debug for Cursor {
 impl Cursor {
     fn new(bytes: Bytes, len: u64, what: String, tick: Option<Tick>) -> Self {
         let segment = Some(SegmentReader::new(bytes, len, what));
-        Self { segment, tick, key: 0..0, value: 0..0, prefix: 0 }
+        Self { segment, tick, key: 0..0, value: 0..0, prefix: 0, end: 0 }
     }
 
     /// The records of a segment of a file; `what` names it in errors.
@@ -82,6 +84,15 @@ impl Cursor {
         self.segment.as_ref().map_or(&[], |segment| segment.frame().payload)
     }
 
+    #[cold]
+    fn malformed(&self) -> RuntimeError {
+        let why = record::RecordError.to_string();
+        match &self.segment {
+            Some(segment) => segment.corrupt(&why),
+            None => RuntimeError::Corrupt { what: "a segment".to_owned(), why },
+        }
+    }
+
     /// Reads on to a frame with records.
     fn next_frame(&mut self) -> Result<bool, RuntimeError> {
         loop {
@@ -89,12 +100,13 @@ impl Cursor {
             if let Some(tick) = &self.tick {
                 tick()?;
             }
+            (self.key, self.value) = (0..0, 0..0);
             if !segment.advance()? {
-                (self.segment, self.key, self.value) = (None, 0..0, 0..0);
+                (self.segment, self.end) = (None, 0);
                 return Ok(false);
             }
-            if !segment.frame().payload.is_empty() {
-                self.value = 0..0;
+            self.end = segment.frame().payload.len();
+            if self.end > 0 {
                 return Ok(true);
             }
         }
@@ -104,20 +116,14 @@ impl Cursor {
 impl RecordStream for Cursor {
     #[inline]
     fn advance(&mut self) -> Result<bool, RuntimeError> {
-        if self.value.end >= self.payload().len() && !self.next_frame()? {
+        if self.value.end >= self.end && !self.next_frame()? {
             return Ok(false);
         }
-        match record::locate(self.payload(), self.value.end) {
-            Ok((key, value)) => {
-                self.prefix = key::prefix(self.payload().get(key.clone()).unwrap_or_default());
-                (self.key, self.value) = (key, value);
-                Ok(true)
-            }
-            Err(error) => Err(match &self.segment {
-                Some(segment) => segment.corrupt(&error.to_string()),
-                None => RuntimeError::Corrupt { what: "a segment".to_owned(), why: error.to_string() },
-            }),
-        }
+        let payload = self.payload();
+        let Ok((key, value)) = record::locate(payload, self.value.end) else { return Err(self.malformed()) };
+        self.prefix = key::prefix(payload.get(key.clone()).unwrap_or_default());
+        (self.key, self.value) = (key, value);
+        Ok(true)
     }
 
     #[inline]

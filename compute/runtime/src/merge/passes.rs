@@ -75,7 +75,7 @@ impl OpenRuns {
 }
 
 /// How many of `files` runs the next pass merges.
-const fn pass_width(files: usize, fan_in: usize) -> usize {
+pub(super) const fn pass_width(files: usize, fan_in: usize) -> usize {
     match (files - 1) % (fan_in - 1) {
         0 => fan_in,
         rest => rest + 1,

@@ -173,7 +173,11 @@ impl<'a> MergeStream<'a> {
 
 impl RecordStream for MergeStream<'_> {
     fn advance(&mut self) -> Result<bool, RuntimeError> {
-        if self.has_started { self.replay()? } else { self.start()? }
+        if self.has_started {
+            self.replay()?
+        } else {
+            self.start()?
+        }
         Ok(self.heads.get(self.winner()).is_some_and(|head| head.is_live))
     }
 

@@ -10,7 +10,7 @@ use crate::files::{self, DfsFiles, FileSystem};
 use crate::task::{JobPlan, expected_outputs};
 use crate::upload;
 use mammoth_client::JobClient;
-use mammoth_platform::{Settings, keys};
+use mammoth_platform::{Entropy, Settings, SystemEntropy, keys};
 use mammoth_protocol::DfsPath;
 use mammoth_protocol::jobs::client::{JobState, NewJobReply, SubmitRequest};
 use mammoth_protocol::jobs::spec::{InputSplit, JobSpec, ProgramRef, SPEC_VERSION};
@@ -23,6 +23,8 @@ use std::process::ExitCode;
 const SPEC: &str = "spec";
 /// Status of a driver that was interrupted, as a shell shows it.
 const INTERRUPTED: u8 = 130;
+/// Where what lies between the jobs of a chain is, and how its name begins.
+const CHAINED: &str = "/tmp/mammoth-mapred-chained";
 
 /// A connection to the cluster on behalf of a user.
 #[derive(Debug)]
@@ -52,32 +54,47 @@ impl Driver {
         Ok(Self { environment, files, jobs })
     }
 
-    /// Submits a job and watches it to its end; the status for `main`. Ctrl-C ends the watching, not the job.
+    /// Submits a job, or one after the other those of a chain, and watches each to its end; the status for `main`. Ctrl-C ends
+    /// the watching, not the job.
     ///
     /// # Errors
-    /// What was refused before the job ran, or a cluster that is lost meanwhile.
+    /// What was refused before a job ran, or a cluster that is lost meanwhile.
     pub fn run(&self, entry: &JobEntry, plan: JobPlan, args: &[String]) -> Result<ExitCode, RuntimeError> {
-        let job = self.submit(entry, plan, args)?;
-        match watch::watch(&self.jobs, job)? {
-            Ending::Succeeded => Ok(ExitCode::SUCCESS),
-            Ending::Failed => Ok(ExitCode::FAILURE),
-            Ending::Interrupted => {
-                eprintln!("Job {job} goes on; `mapred job -status {job}` shows it, `mapred job -kill {job}` ends it");
-                Ok(ExitCode::from(INTERRUPTED))
+        let mut steps = plan.into_steps();
+        if let Some(output) = steps.last().and_then(|last| last.output.as_deref()) {
+            // Known now, and not only when the jobs before have run.
+            Committer::new(&self.files, files::resolve(&self.files, output)?).check_absent()?;
+        }
+        let chain = Chain { files: &self.files, folders: link_steps(&mut steps)? };
+        let last = steps.len() - 1;
+        for (step, plan) in steps.into_iter().enumerate() {
+            let job = self.submit(entry, plan, args, step)?;
+            match watch::watch(&self.jobs, job)? {
+                Ending::Succeeded => {}
+                Ending::Failed => return Ok(ExitCode::FAILURE),
+                Ending::Interrupted => {
+                    let rest = if step < last { "; the jobs after it will not be submitted" } else { "" };
+                    eprintln!(
+                        "Job {job} goes on; `mapred job -status {job}` shows it, `mapred job -kill {job}` ends it{rest}"
+                    );
+                    chain.keep();
+                    return Ok(ExitCode::from(INTERRUPTED));
+                }
             }
         }
+        Ok(ExitCode::SUCCESS)
     }
 
-    /// Checks, cuts, stores and submits a job.
-    ///
-    /// # Errors
-    /// What cannot be: see each step.
-    pub fn submit(&self, entry: &JobEntry, plan: JobPlan, args: &[String]) -> Result<JobId, RuntimeError> {
+    /// Checks, cuts, stores and submits a job, by its number in its chain.
+    fn submit(&self, entry: &JobEntry, plan: JobPlan, args: &[String], step: usize) -> Result<JobId, RuntimeError> {
         let draft = draft(&self.files, plan, &self.environment.settings)?;
         let user = self.files.client().config().user.clone();
         let NewJobReply { job, staging } = self.jobs.new_job(&user)?;
         let program = upload::store_program(self.files.client())?;
-        let spec = draft.spec(entry.name, args, user, program, self.files.uri())?;
+        let spec = JobSpec {
+            sdk: JobPlan::encode_step(step)?,
+            ..draft.spec(entry.name, args, user, program, self.files.uri())?
+        };
         let committer = Committer::new(&self.files, draft.output.clone());
         committer.setup_job(&job.to_string())?;
         let submitted = self.stage(job, &staging, &spec).and_then(|request| Ok(self.jobs.submit(&request)?));
@@ -101,6 +118,49 @@ impl Driver {
         sink.write_all(&bytes).map_err(|source| RuntimeError::Io { what: path.to_string(), source })?;
         sink.close()?;
         Ok(SubmitRequest { job, spec: path.to_string(), sha256: upload::sha256_hex(&bytes) })
+    }
+}
+
+/// Gives the jobs of a chain folders between them, where the program names none, and each the output of the one before as its
+/// input. The folders that are not the user's.
+fn link_steps(steps: &mut [JobPlan]) -> Result<Vec<DfsPath>, RuntimeError> {
+    let mut folders = Vec::new();
+    let mut previous: Option<String> = None;
+    let count = steps.len();
+    for (number, step) in steps.iter_mut().enumerate() {
+        if let Some(input) = previous.take() {
+            step.inputs = vec![input];
+        }
+        if step.output.is_none() && number + 1 < count {
+            let folder = format!("{CHAINED}-{}", SystemEntropy.uuid());
+            folders.push(DfsPath::parse(&folder).map_err(|error| RuntimeError::Refused(error.to_string()))?);
+            step.output = Some(folder);
+        }
+        previous.clone_from(&step.output);
+    }
+    Ok(folders)
+}
+
+/// The folders between the jobs of a chain, which go with it.
+struct Chain<'a> {
+    files: &'a DfsFiles,
+    folders: Vec<DfsPath>,
+}
+
+impl Chain<'_> {
+    /// Leaves them: a job still writes there.
+    fn keep(mut self) {
+        self.folders.clear();
+    }
+}
+
+impl Drop for Chain<'_> {
+    fn drop(&mut self) {
+        for folder in &self.folders {
+            if let Err(error) = self.files.delete(folder, true) {
+                tracing::warn!(%folder, %error, "a folder between two jobs is left");
+            }
+        }
     }
 }
 
@@ -203,6 +263,24 @@ mod tests {
         assert_eq!(spec.settings["my.own"], "");
         let bytes = postcard::to_stdvec(&spec).unwrap();
         assert_eq!(postcard::from_bytes::<JobSpec>(&bytes).unwrap(), spec);
+    }
+
+    #[test]
+    fn a_chain_passes_its_output_on() {
+        let mut first = plan(&["/in"], None);
+        first.then = Some(Box::new(plan(&[], Some("/kept"))));
+        first.then.as_mut().unwrap().then = Some(Box::new(plan(&["ignored"], Some("/out"))));
+        let second = first.clone().into_step(&JobPlan::encode_step(1).unwrap()).unwrap();
+        assert_eq!(second.output.as_deref(), Some("/kept"));
+        assert!(first.clone().into_step(&JobPlan::encode_step(3).unwrap()).is_err());
+        let mut steps = first.into_steps();
+        let folders = link_steps(&mut steps).unwrap();
+        assert_eq!(folders.len(), 1, "the user's own is kept");
+        assert_eq!(steps[0].output.as_deref(), Some(folders[0].as_str()));
+        assert_eq!(
+            (&steps[1].inputs, steps[2].inputs.as_slice()),
+            (&vec![folders[0].to_string()], &["/kept".to_owned()][..])
+        );
     }
 
     #[test]

@@ -191,6 +191,9 @@ impl Drop for OutputWriter {
 
 impl std::fmt::Debug for OutputWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OutputWriter").field("name", &self.name).field("partitions", &self.partitions).finish_non_exhaustive()
+        f.debug_struct("OutputWriter")
+            .field("name", &self.name)
+            .field("partitions", &self.partitions)
+            .finish_non_exhaustive()
     }
 }

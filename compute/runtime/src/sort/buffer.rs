@@ -40,7 +40,8 @@ impl Entry {
         arena.get(start..start + self.value_len as usize).unwrap_or_default()
     }
 
-    /// The order of two records of which neither the partition nor the prefix tells.
+    /// The order of two records of which neither the partition nor the prefix tells. An empty record begins where the next one
+    /// does, and came before it.
     #[inline]
     fn cmp_rest(&self, other: &Self, arena: &[u8]) -> Ordering {
         // Keys of at most eight bytes are all in the prefix, but for zeros at their end.
@@ -49,7 +50,7 @@ impl Entry {
         } else {
             self.key(arena).cmp(other.key(arena))
         };
-        keys.then(self.offset.cmp(&other.offset))
+        keys.then(self.offset.cmp(&other.offset)).then(self.value_len.cmp(&other.value_len))
     }
 }
 
@@ -85,7 +86,13 @@ impl Buffer {
         let prefix = if self.order == Order::Key { key::prefix(key) } else { 0 };
         // The arena is smaller than 4 GiB, so is all in it.
         let offset = self.arena.len() as u32;
-        self.entries.push(Entry { prefix, partition, offset, key_len: key.len() as u32, value_len: value.len() as u32 });
+        self.entries.push(Entry {
+            prefix,
+            partition,
+            offset,
+            key_len: key.len() as u32,
+            value_len: value.len() as u32,
+        });
         self.arena.extend_from_slice(key);
         self.arena.extend_from_slice(value);
         true
@@ -160,7 +167,9 @@ impl Buffer {
             Order::Key => self.entries.sort_unstable_by(|a, b| {
                 (a.partition, a.prefix).cmp(&(b.partition, b.prefix)).then_with(|| a.cmp_rest(b, arena))
             }),
-            Order::Arrival => self.entries.sort_unstable_by_key(|entry| (entry.partition, entry.offset)),
+            Order::Arrival => self.entries.sort_unstable_by_key(|entry| {
+                (entry.partition, entry.offset, u64::from(entry.key_len) + u64::from(entry.value_len))
+            }),
         }
     }
 

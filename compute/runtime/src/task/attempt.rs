@@ -1,5 +1,8 @@
 //! The process of one attempt: it hears what to do, does it, and says how it went.
 
+#[cfg(test)]
+mod tests;
+
 use super::map::MapTask;
 use super::meter::{Count, Meter, Phase};
 use super::reduce;
@@ -8,6 +11,7 @@ use crate::commit::Committer;
 use crate::error::{RuntimeError, local};
 use crate::files::{DfsFiles, FileSystem};
 use crate::link::Link;
+use crate::memory::Accountant;
 use crate::program::JobEntry;
 use mammoth_client::{ClientConfig, DfsClient};
 use mammoth_platform::{Clock, Settings, SystemClock, keys, process, telemetry};
@@ -39,10 +43,15 @@ pub fn main(jobs: &[JobEntry]) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let panicked = watch_panics(&link);
+    serve(jobs, first, &link, &connect, started_ns)
+}
+
+/// Does the work and says how it went.
+fn serve(jobs: &[JobEntry], first: ToChild, link: &Link, connect: Connect<'_>, started_ns: u64) -> ExitCode {
+    let panicked = watch_panics(link);
     let meter = Meter::default();
     let reporter = Reporter::start(link.clone(), meter.clone());
-    let ended = catch_unwind(AssertUnwindSafe(|| run(jobs, first, &link, &meter)));
+    let ended = catch_unwind(AssertUnwindSafe(|| run(jobs, first, link, &meter, connect)));
     reporter.stop();
     let failure = match ended {
         Ok(Ok(partitions)) => {
@@ -82,15 +91,29 @@ struct Work {
     task: TaskAssignment,
     spec: JobSpec,
     settings: Arc<Settings>,
-    files: DfsFiles,
+    files: Box<dyn FileSystem>,
     output: Option<DfsPath>,
 }
 
-fn run(jobs: &[JobEntry], first: ToChild, link: &Link, meter: &Meter) -> Result<Vec<u64>, RuntimeError> {
+/// Finds the file system of a job.
+type Connect<'a> = &'a dyn Fn(&JobSpec, &Settings) -> Result<Box<dyn FileSystem>, RuntimeError>;
+
+fn connect(spec: &JobSpec, settings: &Settings) -> Result<Box<dyn FileSystem>, RuntimeError> {
+    let config = ClientConfig { user: spec.user.clone(), ..ClientConfig::from_settings(settings)? };
+    Ok(Box::new(DfsFiles::new(DfsClient::connect(config)?)))
+}
+
+fn run(
+    jobs: &[JobEntry],
+    first: ToChild,
+    link: &Link,
+    meter: &Meter,
+    connect: Connect<'_>,
+) -> Result<Vec<u64>, RuntimeError> {
     let ToChild::Task(task) = first else {
         return Err(RuntimeError::Refused("the tracker's first line describes no task".to_owned()));
     };
-    let work = Work::read(task)?;
+    let work = Work::read(task, connect)?;
     match work.task.attempt.task.kind {
         TaskKind::Commit | TaskKind::Abort => work.end_job(meter).map(|()| Vec::new()),
         TaskKind::Map | TaskKind::Reduce => {
@@ -112,15 +135,14 @@ fn read_spec(path: &Path) -> Result<JobSpec, RuntimeError> {
 }
 
 impl Work {
-    fn read(task: TaskAssignment) -> Result<Self, RuntimeError> {
+    fn read(task: TaskAssignment, connect: Connect<'_>) -> Result<Self, RuntimeError> {
         let spec = read_spec(Path::new(&task.spec))?;
         let mut settings = Settings::load(None, &[])?;
         for (key, value) in &spec.settings {
             settings.set(key, value);
         }
         settings.set(keys::FS_DEFAULT_FS.name(), &spec.fs);
-        let config = ClientConfig { user: spec.user.clone(), ..ClientConfig::from_settings(&settings)? };
-        let files = DfsFiles::new(DfsClient::connect(config)?);
+        let files = connect(&spec, &settings)?;
         let output = spec.output.as_deref().map(DfsPath::parse).transpose();
         let output = output.map_err(|error| RuntimeError::Refused(error.to_string()))?;
         Ok(Self { task, spec, settings: Arc::new(settings), files, output })
@@ -131,34 +153,45 @@ impl Work {
         let entry = &self.spec.entry;
         let job = jobs.iter().find(|job| job.name == entry);
         let job = job.ok_or_else(|| RuntimeError::Refused(format!("this program has no job `{entry}`")))?;
-        (job.define)(&JobArgs { args: &self.spec.args, settings: &self.settings })
+        (job.define)(&JobArgs { args: &self.spec.args, settings: &self.settings })?.into_step(&self.spec.sdk)
     }
 
     fn compute(&self, plan: &JobPlan, link: &Link, meter: &Meter) -> Result<Vec<u64>, RuntimeError> {
+        let buffer_bytes = TaskEnv::buffer_bytes_of(u64::from(self.task.resources.memory_mib) << 20, &self.settings)?;
         let env = TaskEnv {
-            files: &self.files,
+            files: &*self.files,
             settings: Arc::clone(&self.settings),
             meter: meter.clone(),
             attempt: self.task.attempt,
             work_dir: PathBuf::from(&self.task.work_dir),
             shuffle_dir: PathBuf::from(&self.task.shuffle_dir),
             reduces: self.spec.reduces,
-            memory: TaskEnv::memory_of(u64::from(self.task.resources.memory_mib) << 20, &self.settings)?,
+            buffer_bytes,
+            memory: Accountant::new(buffer_bytes).begin_task(),
             output: self.output.clone(),
         };
-        let task = self.task.attempt.task;
-        let partitions = if task.kind == TaskKind::Map {
-            let split = usize::try_from(task.index).ok().and_then(|index| self.spec.splits.get(index));
-            let split = split.ok_or_else(|| RuntimeError::Refused(format!("{task}: the job has no such split")))?;
-            plan.code.map(MapTask::open(&env, plan, split)?)?
-        } else {
-            reduce::run(&env, plan, link, self.task.maps)?;
-            Vec::new()
-        };
-        if task.kind == TaskKind::Reduce || self.spec.reduces == 0 {
-            self.commit(&env, link, meter)?;
+        let writes_output = self.task.attempt.task.kind == TaskKind::Reduce || self.spec.reduces == 0;
+        let done = self.work(plan, &env, link);
+        match &done {
+            Ok(_) if writes_output => self.commit(&env, link, meter)?,
+            // Stopped: the tracker will not wait.
+            Err(error) if writes_output && !matches!(error, RuntimeError::Stopped(_)) => {
+                // What is left goes with the job; the first error is the one to report.
+                let _left = env.committer().and_then(|committer| committer.abort_task(&env.attempt.to_string()));
+            }
+            _ => {}
         }
-        Ok(partitions)
+        done
+    }
+
+    fn work(&self, plan: &JobPlan, env: &TaskEnv<'_>, link: &Link) -> Result<Vec<u64>, RuntimeError> {
+        let task = self.task.attempt.task;
+        if task.kind == TaskKind::Reduce {
+            return reduce::run(env, plan, link, self.task.maps).map(|()| Vec::new());
+        }
+        let split = usize::try_from(task.index).ok().and_then(|index| self.spec.splits.get(index));
+        let split = split.ok_or_else(|| RuntimeError::Refused(format!("{task}: the job has no such split")))?;
+        plan.code.map(MapTask::open(env, plan, split)?)
     }
 
     /// Asks until it may, then makes the output the task's.
@@ -180,8 +213,7 @@ impl Work {
     fn end_job(&self, meter: &Meter) -> Result<(), RuntimeError> {
         meter.enter(Phase::Commit);
         let Some(output) = &self.output else { return Ok(()) };
-        let files: &dyn FileSystem = &self.files;
-        let committer = Committer::new(files, output.clone());
+        let committer = Committer::new(&*self.files, output.clone());
         let task = self.task.attempt.task;
         let expected = expected_outputs(&self.spec, task.job);
         if task.kind == TaskKind::Commit {

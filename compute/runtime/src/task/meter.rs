@@ -124,6 +124,9 @@ impl Counter {
 /// A group and a name.
 type CounterName = (String, String);
 
+/// Longest group and name of a user's counter, bytes, as in Hadoop; what is over is cut off.
+const GROUP_MAX: usize = 128;
+const NAME_MAX: usize = 64;
 /// User counters of one task (Hadoop: `mapreduce.job.counters.max`); more would grow every report.
 const USER_COUNTERS_MAX: usize = 1024;
 
@@ -191,7 +194,7 @@ impl Meter {
     pub fn counter(&self, group: &str, name: &str) -> Counter {
         let mut user = self.shared.user.lock().unwrap_or_else(PoisonError::into_inner);
         let is_full = user.len() >= USER_COUNTERS_MAX;
-        let name = (group.to_owned(), name.to_owned());
+        let name = (cut(group, GROUP_MAX).to_owned(), cut(name, NAME_MAX).to_owned());
         match user.get(&name) {
             Some(known) => known.clone(),
             None if is_full => Counter::default(),
@@ -278,6 +281,12 @@ impl Meter {
     }
 }
 
+/// The first bytes of a text, whole characters only.
+fn cut(text: &str, max: usize) -> &str {
+    let end = (0..=max.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    text.get(..end).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -318,5 +327,6 @@ mod tests {
             meter.counter("g", &n.to_string()).add(1);
         }
         assert_eq!(meter.counters().groups["g"].len(), USER_COUNTERS_MAX);
+        assert_eq!((cut("abc", 2), cut("aé", 2), cut("ab", 9)), ("ab", "a", "ab"));
     }
 }

@@ -22,8 +22,8 @@ pub use reduce::{ReduceGroups, ReduceTask};
 use crate::commit::Committer;
 use crate::error::RuntimeError;
 use crate::files::FileSystem;
+use crate::memory::TaskMemory;
 use crate::output::{TextOutput, part_name};
-use crate::memory::{Accountant, TaskMemory};
 use crate::run::SpillConfig;
 use crate::shuffle::Codec;
 use mammoth_platform::{Settings, keys};
@@ -48,7 +48,9 @@ pub struct TaskEnv<'a> {
     pub shuffle_dir: PathBuf,
     /// Number of partitions of the maps' output.
     pub reduces: u32,
-    /// Memory for its buffers.
+    /// Memory for its buffers, bytes.
+    pub buffer_bytes: u64,
+    /// The account over them.
     pub memory: TaskMemory,
     /// Folder of the job's output.
     pub output: Option<DfsPath>,
@@ -59,9 +61,9 @@ impl TaskEnv<'_> {
     ///
     /// # Errors
     /// Settings out of their ranges.
-    pub fn memory_of(granted: u64, settings: &Settings) -> Result<TaskMemory, RuntimeError> {
+    pub fn buffer_bytes_of(granted: u64, settings: &Settings) -> Result<u64, RuntimeError> {
         let sort = sort_bytes(settings)?;
-        Ok(Accountant::new((granted / 10 * 7).max(sort + sort / 8)).begin_task())
+        Ok((granted / 10 * 7).max(sort + sort / 8))
     }
 
     /// Size of a map's sort buffer, bytes.

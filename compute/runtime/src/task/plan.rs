@@ -68,6 +68,8 @@ pub struct JobPlan {
     pub format: Arc<dyn InputFormat>,
     /// The user's code.
     pub code: Arc<dyn TaskCode>,
+    /// The job after this one, which reads this one's output.
+    pub then: Option<Box<Self>>,
 }
 
 impl fmt::Debug for JobPlan {
@@ -81,6 +83,38 @@ impl fmt::Debug for JobPlan {
 }
 
 impl JobPlan {
+    /// The jobs of a chain, in order.
+    #[must_use]
+    pub fn into_steps(mut self) -> Vec<Self> {
+        let mut steps = Vec::new();
+        while let Some(next) = self.then.take() {
+            steps.push(std::mem::replace(&mut self, *next));
+        }
+        steps.push(self);
+        steps
+    }
+
+    /// One job of a chain, by what [`Self::encode_step`] made of its number.
+    ///
+    /// # Errors
+    /// Bytes that are no number, or not one of a job of this chain.
+    pub fn into_step(self, encoded: &[u8]) -> Result<Self, RuntimeError> {
+        let corrupt = |why: String| RuntimeError::Corrupt { what: "job specification".to_owned(), why };
+        let step: u32 = postcard::from_bytes(encoded).map_err(|error| corrupt(error.to_string()))?;
+        let found = self.into_steps().into_iter().nth(usize::try_from(step).unwrap_or(usize::MAX));
+        found.ok_or_else(|| corrupt(format!("the program describes no step {step} of the job")))
+    }
+
+    /// The number of a job in its chain as bytes.
+    ///
+    /// # Errors
+    /// None that could be met: memory is the only limit.
+    pub fn encode_step(step: usize) -> Result<Vec<u8>, RuntimeError> {
+        let step = u32::try_from(step).unwrap_or(u32::MAX);
+        postcard::to_stdvec(&step)
+            .map_err(|error| RuntimeError::Corrupt { what: "job specification".to_owned(), why: error.to_string() })
+    }
+
     /// The settings with those that the program decides.
     ///
     /// # Errors

@@ -1,17 +1,23 @@
 //! A reduce: one partition of every map's output in, one file out.
 
 use super::TaskEnv;
+use super::attempt::WAIT;
 use super::meter::{Count, Phase};
 use super::plan::JobPlan;
 use crate::error::RuntimeError;
+use crate::fetch::{FetchConfig, FetchStats, FetchStep, Fetcher};
 use crate::link::Link;
 use crate::merge::{Groups, MergeStream, merge_runs};
 use crate::output::TextOutput;
 use crate::run::Run;
-use mammoth_platform::{Clock, SystemClock};
+use mammoth_platform::{Clock, SystemClock, keys};
+use mammoth_protocol::jobs::link::FromChild;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Records between two looks at the counters.
 const BATCH: u64 = 1024;
+/// Tries at one output after which the fault may be here: a few minutes' worth.
+const TRIES_MAX: u32 = 30;
 /// Shares of a reduce's progress, as in Hadoop: a third each for fetching, merging, reducing.
 const FETCH_SHARE: f32 = 1.0 / 3.0;
 const MERGE_SHARE: f32 = 2.0 / 3.0;
@@ -125,6 +131,73 @@ impl ReduceGroups<'_> {
     }
 }
 
-pub(super) fn run(env: &TaskEnv<'_>, plan: &JobPlan, _link: &Link, _maps: u32) -> Result<(), RuntimeError> {
-    plan.code.reduce(ReduceTask::new(env, plan, Vec::new(), 0)?)
+/// Fetches the partition and runs the user's code over it.
+pub(super) fn run(env: &TaskEnv<'_>, plan: &JobPlan, link: &Link, maps: u32) -> Result<(), RuntimeError> {
+    let before = SystemClock.monotonic_ns();
+    env.meter.enter(Phase::Shuffle);
+    let fetcher = Fetcher::start(fetch_config(env, maps)?, plan.code.combiner(), env.memory.reservation())?;
+    let is_fetched = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let follow = || link.follow_outputs(&is_fetched, |event| fetcher.apply(event));
+        let spawned = std::thread::Builder::new().name("map-outputs".to_owned()).spawn_scoped(scope, follow);
+        let fetched = match spawned {
+            Ok(_) => wait_for_outputs(env, link, &fetcher, maps),
+            Err(source) => Err(RuntimeError::Io { what: "start a thread".to_owned(), source }),
+        };
+        is_fetched.store(true, Ordering::SeqCst);
+        link.wake();
+        fetched
+    })?;
+    let (fetched, stats) = fetcher.finish()?;
+    count_fetched(env, &stats, fetched.len());
+    env.meter.spend(Phase::Shuffle, SystemClock.monotonic_ns().saturating_sub(before));
+    let runs = fetched.into_iter().map(|fetched| fetched.run).collect();
+    let records = stats.records.saturating_sub(stats.combine_in.saturating_sub(stats.combine_out));
+    plan.code.reduce(ReduceTask::new(env, plan, runs, records)?)
+}
+
+fn fetch_config(env: &TaskEnv<'_>, maps: u32) -> Result<FetchConfig, RuntimeError> {
+    let memory = env.buffer_bytes / 10 * 8;
+    let config = FetchConfig::new(maps, env.attempt.task.index, memory, env.spill_config()?);
+    Ok(FetchConfig { parallel: env.settings.int(keys::MAPREDUCE_REDUCE_SHUFFLE_PARALLELCOPIES)?, ..config })
+}
+
+/// Waits until every map's output is here. What cannot be had is reported: who runs the job has the map run again.
+fn wait_for_outputs(env: &TaskEnv<'_>, link: &Link, fetcher: &Fetcher, maps: u32) -> Result<(), RuntimeError> {
+    loop {
+        match fetcher.wait(WAIT)? {
+            FetchStep::Done => return Ok(()),
+            FetchStep::Failed(error) if error.tries >= TRIES_MAX => {
+                return Err(RuntimeError::Refused(format!("{error} ({} tries)", error.tries)));
+            }
+            FetchStep::Failed(error) => {
+                eprintln!("{error}");
+                if let Ok(map) = error.output.parse() {
+                    link.send(&FromChild::FetchFailed { map, reason: error.to_string() });
+                }
+            }
+            FetchStep::Waiting => {}
+        }
+        if let Some(reason) = link.stop_reason() {
+            return Err(RuntimeError::Stopped(reason));
+        }
+        // Others are waited for, with timeouts of their own: that is no silence of this task's.
+        #[expect(clippy::cast_precision_loss, reason = "a share for people")]
+        env.meter.set_progress(FETCH_SHARE * fetcher.fetched() as f32 / maps.max(1) as f32);
+        env.meter.set(Count::ReduceShuffleBytes, fetcher.stats().bytes);
+    }
+}
+
+fn count_fetched(env: &TaskEnv<'_>, stats: &FetchStats, runs: usize) {
+    let meter = &env.meter;
+    meter.set(Count::ReduceShuffleBytes, stats.bytes);
+    meter.set(Count::ShuffledMaps, stats.outputs);
+    meter.set(Count::FailedShuffle, stats.failures);
+    meter.set(Count::MergedMapOutputs, runs as u64);
+    meter.add(Count::SpilledRecords, stats.spilled_records);
+    meter.add(Count::SpilledBytes, stats.spilled_bytes);
+    meter.add(Count::FileBytesRead, stats.spilled_bytes);
+    meter.add(Count::FileBytesWritten, stats.spilled_bytes);
+    meter.add(Count::CombineInputRecords, stats.combine_in);
+    meter.add(Count::CombineOutputRecords, stats.combine_out);
 }

@@ -35,5 +35,6 @@ pub(crate) fn plan(inputs: &[&str], output: Option<&str>) -> JobPlan {
         settings: Vec::new(),
         format: Arc::new(TextInput),
         code: Arc::new(NoCode),
+        then: None,
     }
 }

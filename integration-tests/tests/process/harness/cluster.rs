@@ -17,6 +17,8 @@ const FILLER: &str = "filler";
 pub(crate) struct Options {
     /// How many datanodes.
     pub(crate) datanodes: u16,
+    /// How many tasktrackers; 0 = no jobtracker either.
+    pub(crate) tasktrackers: u16,
     /// Settings of all daemons and of the shell.
     pub(crate) settings: Vec<(String, String)>,
     /// All daemons in one process.
@@ -27,7 +29,7 @@ pub(crate) struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { datanodes: 3, settings: Vec::new(), embedded: false, disks: Vec::new() }
+        Self { datanodes: 3, tasktrackers: 0, settings: Vec::new(), embedded: false, disks: Vec::new() }
     }
 }
 
@@ -56,6 +58,16 @@ impl Options {
     pub(crate) fn datanodes(mut self, datanodes: u16) -> Self {
         self.datanodes = datanodes;
         self
+    }
+
+    /// So many tasktrackers with two cores each, given up after 2 s of silence, and a jobtracker.
+    pub(crate) fn jobs(mut self, tasktrackers: u16) -> Self {
+        self.tasktrackers = tasktrackers;
+        self.set("mapreduce.jobtracker.expire.trackers.interval", "2000")
+            .set("mammoth.tasktracker.cores", "2")
+            .set("mammoth.tasktracker.memory-mb", "2048")
+            .set("mapreduce.map.memory.mb", "256")
+            .set("mapreduce.reduce.memory.mb", "256")
     }
 
     /// Block size in bytes.
@@ -120,6 +132,7 @@ impl Cluster {
         let mut command = self.mammoth("up");
         command.args(["--detach", "--port-base", "0"]);
         command.args(["--datanodes", &self.options.datanodes.to_string()]);
+        command.args(["--tasktrackers", &self.options.tasktrackers.to_string()]);
         if !self.options.embedded {
             command.arg("--processes");
         }
@@ -223,6 +236,34 @@ impl Cluster {
         run(&mut self.dfs_command(args), input, Duration::from_secs(60))
     }
 
+    /// A `mapred` command, ready to run or to start.
+    pub(crate) fn mapred_command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(program("mapred"));
+        command.env("MAMMOTH_FS", self.fs()).env("MAMMOTH_JOBTRACKER", self.jobtracker());
+        command.args(self.options.defines()).args(args);
+        command
+    }
+
+    /// `http://host:port` of the jobtracker.
+    pub(crate) fn jobtracker(&self) -> String {
+        format!("http://{}", self.addr("jobtracker", "http"))
+    }
+
+    /// Runs a `mapred` command; two minutes are long enough for any.
+    #[track_caller]
+    pub(crate) fn mapred(&self, args: &[&str]) -> Run {
+        run(&mut self.mapred_command(args), b"", Duration::from_secs(120))
+    }
+
+    /// All lines of the files of a job's output, sorted.
+    #[track_caller]
+    pub(crate) fn output(&self, path: &str) -> Vec<String> {
+        let text = self.dfs(&["cat", &format!("{path}/part-*")]).ok().text();
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    }
+
     /// Runs lines of `sh` as a person would: the programs are in the path, nothing of the test's settings is given.
     #[track_caller]
     pub(crate) fn shell(&self, script: &str) -> Run {
@@ -230,7 +271,7 @@ impl Cluster {
         let path = format!("{programs}:{}", std::env::var("PATH").unwrap_or_default());
         let mut shell = Command::new("sh");
         shell.args(["-euc", script]).current_dir(self.dir.path()).env("PATH", path);
-        for variable in ["MAMMOTH_FS", "MAMMOTH_HTTP", "HADOOP_CONF_DIR"] {
+        for variable in ["MAMMOTH_FS", "MAMMOTH_HTTP", "MAMMOTH_JOBTRACKER", "HADOOP_CONF_DIR"] {
             shell.env_remove(variable);
         }
         run(&mut shell, b"", Duration::from_secs(60))
@@ -253,11 +294,19 @@ impl Cluster {
     /// # Errors
     /// No answer, or no JSON.
     pub(crate) fn json(&self, name: &str, path: &str) -> Result<Value, String> {
+        serde_json::from_str(&self.page(name, path)?).map_err(|e| e.to_string())
+    }
+
+    /// What a door of a daemon answers.
+    ///
+    /// # Errors
+    /// No answer, or a refusal.
+    pub(crate) fn page(&self, name: &str, path: &str) -> Result<String, String> {
         let url = format!("http://{}{path}", self.addr(name, "http"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
         let get = async {
             let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
-            client.get(&url).send().await?.error_for_status()?.json::<Value>().await
+            client.get(&url).send().await?.error_for_status()?.text().await
         };
         runtime.block_on(get).map_err(|e| format!("{url}: {e}"))
     }

@@ -46,3 +46,19 @@ pub(crate) fn bytes_of(seed: u64, len: usize) -> Vec<u8> {
     Random::new(seed, len as u64).read_to_end(&mut bytes).expect("memory takes them");
     bytes
 }
+
+/// About so many bytes of text: lines of words, some frequent, some rare, always the same for a seed.
+pub(crate) fn words_of(seed: u64, len: usize) -> String {
+    let mut text = String::with_capacity(len + 32);
+    let mut state = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    while text.len() < len {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let number = (state >> 33) % 5000;
+        // Small numbers are drawn far more often than large ones.
+        let word = number * number / 25_000;
+        text.push_str(&format!("w{word}"));
+        text.push(if state >> 60 == 0 { '\n' } else { ' ' });
+    }
+    text.push('\n');
+    text
+}

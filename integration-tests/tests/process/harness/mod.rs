@@ -7,7 +7,7 @@ mod programs;
 mod recorder;
 
 pub(crate) use cluster::{Cluster, Options, alive};
-pub(crate) use data::{Random, bytes_of};
+pub(crate) use data::{Random, bytes_of, words_of};
 pub(crate) use programs::{Run, program, run};
 pub(crate) use recorder::{Recorder, Recording};
 

@@ -97,7 +97,8 @@ pub enum Effect {
         /// SHA-256 of its bytes, lower-case hex.
         sha256: String,
     },
-    /// The job is final: its history can be written and its staging folder removed. Told once; not after a restart.
+    /// The job is final. As soon as that is durable its history can be written and its staging folder removed, not before: a
+    /// restart would need it again. Told once, never after a restart.
     JobEnded(JobId),
     /// The application has ended, likewise.
     AppEnded(AppId),

@@ -17,12 +17,16 @@ mod feed;
 mod outputs;
 mod tally;
 mod task;
+#[cfg(test)]
+mod tests;
 mod work;
 
 pub(crate) use advance::Ready;
 pub(crate) use attempt::{Attempt, AttemptState, End, Input};
 pub(crate) use events::Events;
 pub(crate) use feed::Fed;
+#[cfg(test)]
+pub(crate) use outputs::Outputs;
 pub(crate) use task::{Output, Task, TaskState, resources_of};
 pub(crate) use work::Work;
 

@@ -25,6 +25,11 @@ impl State {
     /// Finds jobs and applications that want more than any live tracker has, and ends them after a while.
     pub(crate) fn find_unfit(&mut self) {
         let now_ms = self.clock.monotonic_ms;
+        let restarted = self.rows.meta.lives > 1;
+        if restarted && now_ms.saturating_sub(self.began_ms) < self.config.expiry_ms {
+            // The largest tracker may not have come back yet.
+            return;
+        }
         let over = |since_ms: u64| now_ms.saturating_sub(since_ms) >= self.config.unfit_ms;
         let mut jobs: Vec<(u32, Option<u64>, Option<String>)> = Vec::new();
         for (number, job) in self.jobs.iter().filter(|(_, job)| !job.is_final()) {

@@ -34,6 +34,15 @@ impl Floor {
         self.rooms.iter().filter(move |room| room.free.fits(wanted))
     }
 
+    /// Tasks of a size that there is room for.
+    pub(super) fn slots(&self, wanted: Resources) -> usize {
+        let in_room = |room: &Room| {
+            let cores = room.free.cores / wanted.cores.max(1);
+            (room.free.memory_mib / wanted.memory_mib.max(1)).min(cores) as usize
+        };
+        self.rooms.iter().map(in_room).sum()
+    }
+
     /// The emptiest of the rooms that a task fits into and `allows` lets it into.
     pub(super) fn emptiest(&self, wanted: Resources, allows: impl Fn(TrackerId) -> bool) -> Option<TrackerId> {
         let fitting = self.fitting(wanted).filter(|room| allows(room.place.tracker));

@@ -5,6 +5,9 @@ use crate::jobs::{Job, Ready, Task, resources_of};
 use crate::state::State;
 use mammoth_protocol::jobs::{Resources, TaskId, TaskKind, TrackerId};
 
+/// Tasks that are looked at beyond those that there is room for, as some may not run where there is.
+const SPARE: usize = 1_000;
+
 impl State {
     /// Gives a job's waiting tasks to trackers. If one is left, a tracker is kept for it.
     pub(super) fn place_job(&mut self, number: u32, floor: &mut Floor) {
@@ -36,28 +39,26 @@ impl State {
     /// Places maps, near their data first, then reduces; the kind of a task that is left.
     fn place_tasks(&mut self, number: u32, floor: &mut Floor) -> Option<TaskKind> {
         self.place_maps_near(number, floor);
-        let waiting: Vec<u32> = self.jobs.get(&number)?.work.as_ref()?.pending_maps.iter().copied().collect();
-        if self.place_all(number, TaskKind::Map, &waiting, floor) {
+        if self.place_all(number, TaskKind::Map, floor) {
             return Some(TaskKind::Map);
         }
-        let job = self.jobs.get(&number)?;
-        if !job.reduces_may_start() {
-            return None;
-        }
-        let waiting: Vec<u32> = job.work.as_ref()?.pending_reduces.iter().copied().collect();
-        self.place_all(number, TaskKind::Reduce, &waiting, floor).then_some(TaskKind::Reduce)
+        let may_start = self.jobs.get(&number)?.reduces_may_start();
+        (may_start && self.place_all(number, TaskKind::Reduce, floor)).then_some(TaskKind::Reduce)
     }
 
     /// Places tasks of one kind while there is room; whether one is left.
-    fn place_all(&mut self, number: u32, kind: TaskKind, waiting: &[u32], floor: &mut Floor) -> bool {
+    fn place_all(&mut self, number: u32, kind: TaskKind, floor: &mut Floor) -> bool {
         let Some(job) = self.jobs.get(&number) else { return false };
-        let Some(wanted) = job.spec().map(|spec| resources_of(kind, spec)) else { return false };
-        let mut left = false;
-        for index in waiting {
+        let (Some(spec), Some(work)) = (job.spec(), job.work.as_deref()) else { return false };
+        let wanted = resources_of(kind, spec);
+        let waiting = if kind == TaskKind::Map { &work.pending_maps } else { &work.pending_reduces };
+        let most = floor.slots(wanted).saturating_add(SPARE);
+        let mut left = waiting.len() > most;
+        let waiting: Vec<TaskId> = waiting.iter().take(most).map(|index| job.task_id(kind, *index)).collect();
+        for task in waiting {
             if floor.fitting(wanted).next().is_none() {
                 return true;
             }
-            let Some(task) = self.jobs.get(&number).map(|job| job.task_id(kind, *index)) else { return false };
             left |= !self.place_task(task, floor);
         }
         left
@@ -76,6 +77,9 @@ impl State {
             let mut round: Vec<(TaskId, TrackerId)> = Vec::new();
             for room in floor.fitting(wanted) {
                 let tracker = room.place.tracker;
+                if self.shuns(job, tracker, wanted) {
+                    continue;
+                }
                 let near = work.near.get(&*room.place.host).into_iter().flatten();
                 let mut near = near.filter(|map| !taken.contains(*map)).map(|map| job.task_id(TaskKind::Map, *map));
                 let first = near.find(|id| work.task(*id).is_some_and(|task| self.allows(job, task, tracker, wanted)));
@@ -121,16 +125,23 @@ impl State {
 
     /// A task may run on a tracker: its job does not avoid it, and it has not failed there while another could have it.
     fn allows(&self, job: &Job, task: &Task, tracker: TrackerId, wanted: Resources) -> bool {
-        let avoided = |id: TrackerId| self.avoids(job, id);
-        let others = |but: &dyn Fn(TrackerId) -> bool| {
-            self.trackers.iter().any(|(id, other)| other.is_live() && other.capacity.fits(wanted) && !but(*id))
-        };
-        if avoided(tracker) && others(&avoided) {
+        if self.shuns(job, tracker, wanted) {
             return false;
         }
         let patient = task.waits_for_ms(self.clock.monotonic_ms) < self.config.elsewhere_ms;
         let failed = |id: TrackerId| task.failed_on.contains(&id);
-        !(patient && failed(tracker) && others(&|id| failed(id) || avoided(id)))
+        !(patient && failed(tracker) && self.another_fits(wanted, |id| failed(id) || self.avoids(job, id)))
+    }
+
+    /// A job keeps off a tracker, as there are others.
+    fn shuns(&self, job: &Job, tracker: TrackerId, wanted: Resources) -> bool {
+        self.avoids(job, tracker) && self.another_fits(wanted, |id| self.avoids(job, id))
+    }
+
+    /// There is a live tracker, other than those that are left out, that has as much in all.
+    fn another_fits(&self, wanted: Resources, left_out: impl Fn(TrackerId) -> bool) -> bool {
+        let mut fit = self.trackers.iter().filter(|(_, other)| other.is_live() && other.capacity.fits(wanted));
+        fit.any(|(id, _)| !left_out(*id))
     }
 
     /// Too many attempts of the job failed there.

@@ -43,6 +43,7 @@ impl State {
 
     fn begin_life(&mut self) {
         self.started = true;
+        self.began_ms = self.clock.monotonic_ms;
         let jobs: Vec<u32> = self.rows.jobs.keys().copied().collect();
         let apps: Vec<u32> = self.rows.apps.keys().copied().collect();
         for number in jobs {

@@ -28,6 +28,8 @@ impl Journaled for State {
     }
 
     fn finish_load(&mut self) -> Result<(), CorruptRow> {
+        // Without a checkpoint the log is replayed like live edits. Whatever followed from them is of an earlier life.
+        self.forget_soft();
         self.rows.finish_load()
     }
 

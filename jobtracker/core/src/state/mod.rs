@@ -15,6 +15,9 @@ use mammoth_protocol::Now;
 use mammoth_protocol::jobs::TrackerId;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The owner, who calls several times a second, was stopped if it did not for so long.
+const STALL_MS: u64 = 1_500;
+
 /// Everything that a jobtracker knows. One thread owns it.
 ///
 /// | part | kind | changed by |
@@ -35,6 +38,8 @@ pub struct State {
     /// Jobs and applications that have not ended, by place.
     pub(crate) queue: BTreeMap<u64, Queued>,
     pub(crate) trackers: BTreeMap<TrackerId, Tracker>,
+    /// When this life began, monotonic milliseconds.
+    pub(crate) began_ms: u64,
     /// Registrations in this life.
     pub(crate) epochs: u64,
     pub(crate) news: News,
@@ -72,10 +77,17 @@ impl State {
             apps: BTreeMap::new(),
             queue: BTreeMap::new(),
             trackers: BTreeMap::new(),
+            began_ms: now.monotonic_ms,
             epochs: 0,
             news: News::default(),
             clock: now,
         }
+    }
+
+    /// Back to the beginning of a life.
+    fn forget_soft(&mut self) {
+        let rows = std::mem::take(&mut self.rows);
+        *self = Self { rows, ..Self::new(self.config.clone(), self.clock) };
     }
 
     /// The settings.
@@ -127,8 +139,17 @@ impl State {
         self.outcome(Answer::None, true)
     }
 
-    /// Keeps the latest time; time never goes back.
+    /// Keeps the latest time; time never goes back. While the jobtracker itself stood still nobody was silent.
     fn advance_clock(&mut self, now: Now) {
+        let still_ms = now.monotonic_ms.saturating_sub(self.clock.monotonic_ms);
+        if still_ms >= STALL_MS {
+            for tracker in self.trackers.values_mut() {
+                tracker.heard_ms = tracker.heard_ms.saturating_add(still_ms);
+            }
+            for app in self.apps.values_mut() {
+                app.lease_until_ms = app.lease_until_ms.saturating_add(still_ms);
+            }
+        }
         self.clock = Now { monotonic_ms: self.clock.monotonic_ms.max(now.monotonic_ms), wall_ms: now.wall_ms };
     }
 }

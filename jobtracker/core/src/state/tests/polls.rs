@@ -114,7 +114,7 @@ fn outputs_are_told_from_a_position_on_and_a_foreign_position_begins_anew() {
     let job = bench.submit(spec(&["a", "a"], 1));
     tracker.poll(&mut bench);
     tracker.finish(&mut bench);
-    let mut told = |from: u64, bench: &mut Bench, tracker: &mut Tracker| {
+    let told = |from: u64, bench: &mut Bench, tracker: &mut Tracker| {
         tracker.wants = vec![OutputsWanted { job, from }];
         let orders = tracker.poll(bench);
         orders.into_iter().find_map(|order| match order {

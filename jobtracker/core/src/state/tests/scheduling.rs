@@ -135,3 +135,37 @@ fn reduces_of_a_job_are_spread() {
     }
     assert_eq!(bench.status(job).reduces.running, 3);
 }
+
+#[test]
+fn after_a_restart_the_largest_tracker_has_time_to_come_back() {
+    let mut bench = Bench::new();
+    let mut wanted = spec(&["a"], 0);
+    wanted.map_resources = Resources { cores: 4, memory_mib: 100 };
+    let job = bench.submit(wanted);
+    bench.restart();
+    let again = bench.specs[&job].clone();
+    bench.observe(crate::api::Report::Spec { job, spec: Ok(again) });
+    let mut small = Tracker::join(1, "a", 1, &mut bench);
+    for _ in 0..20 {
+        bench.pass(1_000);
+        small.poll(&mut bench);
+    }
+    assert_eq!(bench.state_of(job), JobState::Running);
+    let mut large = Tracker::join(2, "b", 4, &mut bench);
+    large.poll(&mut bench);
+    assert_eq!(bench.status(job).maps.running, 1);
+}
+
+#[test]
+fn a_jobtracker_that_stood_still_blames_nobody() {
+    let mut bench = Bench::new();
+    let mut tracker = Tracker::join(1, "a", 1, &mut bench);
+    let app = bench.app();
+    let job = bench.submit(spec(&["a"], 0));
+    tracker.poll(&mut bench);
+    bench.now.monotonic_ms += 600_000;
+    bench.tick();
+    tracker.finish(&mut bench);
+    assert_eq!(bench.ends(job)[0], "m0.0 SUCCEEDED");
+    assert_eq!(bench.state.app_status(app).unwrap().state, "RUNNING");
+}

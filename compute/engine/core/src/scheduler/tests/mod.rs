@@ -1,0 +1,11 @@
+//! The scheduler, rule by rule.
+
+mod endings;
+mod failures;
+mod indeterminate;
+mod losses;
+mod placing;
+mod properties;
+mod stages;
+
+mod zz_speed;

@@ -1,0 +1,98 @@
+//! A word count allocates next to nothing per word: not for lines, not for keys, not for values, not per group.
+//!
+//! This file is on the list of those that may switch unsafe code on: an allocator that counts has to be one.
+#![allow(unsafe_code)]
+
+use mammoth_mapreduce::LocalInput;
+use mammoth_mapreduce::prelude::*;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+struct Counting;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+// SAFETY: every call is passed on as it came; counting touches no memory that is handed out.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller keeps to the contract of `alloc`, which is the system's.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the pointer came from the system's allocator, with this layout.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: as for `dealloc`; the caller keeps to the contract of `realloc`.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[derive(Clone)]
+struct Words;
+
+impl Mapper for Words {
+    type Key = Text;
+    type Value = u64;
+
+    fn map(&mut self, _offset: u64, line: &str, out: &mut Emit<'_, Text, u64>) -> Outcome {
+        for word in line.split_whitespace() {
+            out.emit(word, &1);
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone)]
+struct Total;
+
+impl Reducer for Total {
+    type Key = Text;
+    type Value = u64;
+
+    fn reduce(&mut self, key: &Text, values: &mut Values<'_, u64>, out: &mut Output<'_>) -> Outcome {
+        out.emit(key, values.sum::<u64>());
+        Ok(())
+    }
+}
+
+/// So many words of a vocabulary of 20,000, in lines of about ten.
+fn text(words: u64) -> String {
+    let mut text = String::with_capacity(usize::try_from(words * 9).expect("it fits"));
+    let mut state = 3_u64;
+    for word in 0..words {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let number = (state >> 40) % ((state >> 20) % 20_000 + 1);
+        text.push_str("word");
+        text.push_str(&number.to_string());
+        text.push(if word % 10 == 9 { '\n' } else { ' ' });
+    }
+    text
+}
+
+// One test, as the counter is the whole process's.
+#[test]
+fn words_cost_no_allocations() {
+    const WORDS: u64 = 1_000_000;
+    let text = text(WORDS);
+    let folding = Job::new("fold").mapper(Words).fold(Sum::new()).reducer(Identity::new());
+    let sorting = Job::new("sort").mapper(Words).reducer(Total);
+    for (name, job) in [("fold", folding), ("sort", sorting)] {
+        let input = LocalInput::text(&text).in_splits_of(4 << 20);
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        let result = job.run_local(input).unwrap();
+        let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
+        let counted: u64 =
+            result.lines().iter().map(|line| line.split_once('\t').unwrap().1.parse::<u64>().unwrap()).sum();
+        assert_eq!(counted, WORDS);
+        println!("{name}: {allocations} allocations for {WORDS} words");
+        assert!(allocations * 100 <= WORDS, "{name}: {allocations} allocations for {WORDS} words");
+    }
+}

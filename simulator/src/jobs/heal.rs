@@ -1,0 +1,71 @@
+//! The end of a run: faults stop, and everything must come to its end (I11).
+
+use super::event::Event;
+use super::world::{TRACKERS, World};
+use mammoth_jobtracker_core::check::unfinished;
+
+/// Simulated time that it may take.
+const HEAL_MS: u64 = 300_000;
+/// How often to look whether all is well.
+const LOOK_MS: u64 = 1_000;
+
+impl World {
+    /// Stops the faults and lets time pass until all is well.
+    pub(super) fn heal(&mut self) {
+        self.healing = true;
+        self.jobtracker.hung_until_ms = 0;
+        for index in 0..TRACKERS {
+            self.trackers[index].cut_off_until_ms = 0;
+            self.trackers[index].hung_until_ms = 0;
+            if !self.trackers[index].up {
+                self.later(1, Event::TrackerStarts(index));
+            }
+        }
+        if self.jobtracker.live.is_none() {
+            self.later(1, Event::JobtrackerStarts);
+        }
+        let deadline = self.now_ms + HEAL_MS;
+        let mut look = self.now_ms + LOOK_MS;
+        while self.violation.is_none() {
+            self.step();
+            if self.now_ms < look {
+                continue;
+            }
+            look = self.now_ms + LOOK_MS;
+            let Some(reason) = self.not_well() else { return };
+            if self.now_ms > deadline {
+                self.violation(format!("not well after {} s: {reason}", HEAL_MS / 1000));
+            }
+        }
+    }
+
+    /// What is still to be done, if anything.
+    fn not_well(&self) -> Option<String> {
+        let Some(state) = self.jobtracker.state() else { return Some("the jobtracker is down".to_owned()) };
+        let (jobs, apps) = unfinished(state);
+        if jobs + apps > 0 {
+            let jobs = state.jobs().into_iter().filter(|status| !status.state.is_final());
+            let jobs: Vec<_> =
+                jobs.map(|status| (status.job.number, status.maps, status.reduces, status.reason)).collect();
+            return Some(format!("{apps} applications and jobs {jobs:?} go on; {:?}", state.cluster()));
+        }
+        if let Some((client, known)) = self.clients.iter().enumerate().find(|(_, known)| known.job.is_some()) {
+            return Some(format!("client {client} waits for {known:?}"));
+        }
+        if let Some((driver, known)) =
+            self.drivers.iter().enumerate().find(|(_, known)| known.app.is_some() || known.wants)
+        {
+            return Some(format!("driver {driver} goes on: {known:?}"));
+        }
+        let busy = self.trackers.iter().find(|tracker| {
+            !(tracker.held.is_empty()
+                && tracker.executors.is_empty()
+                && tracker.jobs.is_empty()
+                && tracker.apps.is_empty())
+        });
+        busy.map(|tracker| {
+            let (held, executors) = (&tracker.held, &tracker.executors);
+            format!("tracker {} holds {held:?}, {executors:?}, {:?}, {:?}", tracker.index, tracker.jobs, tracker.apps)
+        })
+    }
+}

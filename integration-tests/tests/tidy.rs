@@ -77,8 +77,12 @@ const BANNED_IN_CORES: &[(&str, &str)] = &[
 ];
 
 /// Files that may switch `unsafe_code` on, each with its argument at the place.
-const UNSAFE_ALLOWED: &[&str] =
-    &["compute/engine/src/code.rs", "compute/mapreduce/tests/allocations.rs", "compute/rdd/tests/alloc.rs"];
+const UNSAFE_ALLOWED: &[&str] = &[
+    "compute/engine/src/code.rs",
+    "compute/mapreduce/tests/allocations.rs",
+    "compute/rdd/tests/alloc.rs",
+    "compute/runtime/tests/alloc.rs",
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace folder").to_owned()

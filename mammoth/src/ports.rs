@@ -1,9 +1,16 @@
 //! Which addresses the daemons of a cluster get. Chosen once, recorded in the plan, the same over every restart.
 
 use crate::layout::Role;
+use mammoth_platform::{Entropy, SystemEntropy};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::ops::Range;
+
+/// Where any free ports are looked for first.
+const ANY: Range<u16> = 12_000..32_000;
+/// How often, before the system is asked.
+const ANY_TRIES: u32 = 100;
 
 /// Addresses of one daemon; those it does not have are `None`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -153,7 +160,16 @@ impl PortPlanner {
         }
     }
 
+    /// One below those that the system takes for outgoing connections: a daemon must find its port free again when it comes
+    /// back. Drawn, so that clusters that are planned at the same time hardly ever take the same one.
     fn any(&mut self) -> Result<SocketAddr, PortError> {
+        for _ in 0..ANY_TRIES {
+            let span = u64::from(ANY.end - ANY.start);
+            let port = ANY.start + u16::try_from(SystemEntropy.next_u64() % span).unwrap_or_default();
+            if !self.given.contains(&port) && bindable(port).is_ok() {
+                return Ok(self.give(port));
+            }
+        }
         loop {
             let listener = TcpListener::bind(local(0)).map_err(PortError::None)?;
             let port = listener.local_addr().map_err(PortError::None)?.port();
@@ -205,5 +221,6 @@ mod tests {
         let b = planner.daemon(Role::Datanode).expect("addresses");
         let ports: BTreeSet<_> = [a.rpc, a.internal, Some(a.http), b.transfer, b.ipc, Some(b.http)].into();
         assert_eq!(ports.len(), 6);
+        assert!(ports.iter().flatten().all(|addr| ANY.contains(&addr.port())), "{ports:?}");
     }
 }

@@ -219,9 +219,8 @@ fn io_kind(error: &(dyn std::error::Error + 'static)) -> io::ErrorKind {
 }
 
 fn parse(address: &str) -> Result<String, ClientError> {
-    let bad = |why: &str| {
-        ClientError::Invalid(format!("`{address}` names no jobtracker: {why}; write http://host:port"))
-    };
+    let bad =
+        |why: &str| ClientError::Invalid(format!("`{address}` names no jobtracker: {why}; write http://host:port"));
     let rest = match address.split_once("://") {
         Some(("http", rest)) => rest,
         Some((scheme, _)) => return Err(bad(&format!("the scheme is `{scheme}`, not `http`"))),

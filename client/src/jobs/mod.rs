@@ -6,7 +6,8 @@ use crate::error::ClientError;
 use caller::Caller;
 use mammoth_protocol::jobs::app::{AppPoll, AppPollReply, AppStatus, NewAppReply, NewAppRequest, routes as app_routes};
 use mammoth_protocol::jobs::client::{
-    AttemptEvents, ClusterStatus, JobStatus, NewJobReply, NewJobRequest, SubmitRequest, TaskStatus, TrackerStatus, routes,
+    AttemptEvents, ClusterStatus, JobStatus, NewJobReply, NewJobRequest, SubmitRequest, TaskStatus, TrackerStatus,
+    routes,
 };
 use mammoth_protocol::jobs::event::TimedEvent;
 use mammoth_protocol::jobs::{AppId, JobId};

@@ -79,7 +79,9 @@ impl<T> Records<T> {
                 items.retain(keep);
                 items
             }
-            Self::Shared(share) => share.items().iter().filter(|item| keep(item)).map(|item| share.copy(item)).collect(),
+            Self::Shared(share) => {
+                share.items().iter().filter(|item| keep(item)).map(|item| share.copy(item)).collect()
+            }
         }
     }
 }

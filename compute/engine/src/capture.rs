@@ -26,6 +26,7 @@ pub fn capture<S: Serialize>(state: &S) -> Result<(Vec<u8>, Vec<BlobHandle>), En
     NOTED.set(Some(Vec::new()));
     let encoded = postcard::to_allocvec(state);
     let noted = NOTED.take().unwrap_or_default();
-    let encoded = encoded.map_err(|error| EngineError::Codec { what: "the state of an operation", reason: error.to_string() })?;
+    let encoded =
+        encoded.map_err(|error| EngineError::Codec { what: "the state of an operation", reason: error.to_string() })?;
     Ok((encoded, noted))
 }

@@ -65,7 +65,8 @@ pub fn start_on_cluster(options: &Options, environment: &Environment) -> Result<
         // Where to look, as drivers of jobs on disk say it too.
         eprintln!("The url to track the application: http://{}/apps/{}", jobs.address(), reply.app);
         eprintln!("Running application: {}", reply.app);
-        let started = AppEvent::AppStarted { app: reply.app, name: options.name.clone(), user, master: "cluster".to_owned() };
+        let started =
+            AppEvent::AppStarted { app: reply.app, name: options.name.clone(), user, master: "cluster".to_owned() };
         let cores = wish.target.saturating_mul(wish.executor.cores);
         let poller = Poller::start(Parts {
             app: reply.app,

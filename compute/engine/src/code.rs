@@ -95,7 +95,8 @@ fn conjure<F: Copy + Send + Sync + 'static>() -> F {
 }
 
 fn state<S: serde::de::DeserializeOwned>(captures: &[u8], name: &str) -> Result<S, TaskError> {
-    postcard::from_bytes(captures).map_err(|error| TaskError::fatal(format!("the state of `{name}` cannot be read: {error}")))
+    postcard::from_bytes(captures)
+        .map_err(|error| TaskError::fatal(format!("the state of `{name}` cannot be read: {error}")))
 }
 
 struct SourceGlue<O>(O);
@@ -237,7 +238,8 @@ impl Image {
             let maps = std::fs::read_to_string("/proc/self/maps").map_err(|error| error.to_string())?;
             let anchor = (&raw const ANCHOR).addr();
             let code = name_it as *const () as usize;
-            Self::of_maps(&maps, anchor, code).ok_or_else(|| "the list of mappings does not name the program".to_owned())
+            Self::of_maps(&maps, anchor, code)
+                .ok_or_else(|| "the list of mappings does not name the program".to_owned())
         };
         IMAGE.get_or_init(read).as_ref().map_err(|reason| CodeError::NoImage(reason.clone()))
     }

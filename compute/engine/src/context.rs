@@ -63,7 +63,8 @@ impl Options {
     /// Settings out of range.
     pub fn of(name: &str, environment: &Environment) -> Result<Self, EngineError> {
         let settings = environment.settings.clone();
-        let memory = settings.bytes(keys::SPARK_EXECUTOR_MEMORY).map_err(|error| EngineError::Setting(error.to_string()))?;
+        let memory =
+            settings.bytes(keys::SPARK_EXECUTOR_MEMORY).map_err(|error| EngineError::Setting(error.to_string()))?;
         Ok(Self {
             name: name.to_owned(),
             fs: environment.fs.clone().unwrap_or_else(|| crate::files::LOCAL_URI.to_owned()),

@@ -4,7 +4,9 @@ use crate::context::RESULTS_MAX;
 use crate::error::EngineError;
 use crate::hub::{Hub, Input};
 use crate::program::BlobId;
-use crate::wire::{EXECUTOR_HEADER, Hello, NumberedReport, Orders, OrdersWanted, SECRET_HEADER, Welcome, proof, routes};
+use crate::wire::{
+    EXECUTOR_HEADER, Hello, NumberedReport, Orders, OrdersWanted, SECRET_HEADER, Welcome, proof, routes,
+};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
@@ -136,7 +138,8 @@ impl Shared {
 }
 
 async fn message<T: DeserializeOwned>(body: Body) -> Result<T, Refusal> {
-    let bytes = read_limited(body, MESSAGE_MAX).await.map_err(|refusal| Refusal(refusal.status(), refusal.to_string()))?;
+    let bytes =
+        read_limited(body, MESSAGE_MAX).await.map_err(|refusal| Refusal(refusal.status(), refusal.to_string()))?;
     postcard::from_bytes(&bytes).map_err(bad)
 }
 
@@ -154,7 +157,8 @@ async fn hello(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Body
         welcome.refused = Some(gone.0);
     } else if hello.image != shared.image {
         let (theirs, ours) = (short(&hello.image), short(&shared.image));
-        let reason = format!("executor {executor} on {} runs another build than the driver: {theirs}, not {ours}", hello.host);
+        let reason =
+            format!("executor {executor} on {} runs another build than the driver: {theirs}, not {ours}", hello.host);
         tracing::error!("{reason}");
         welcome.refused = Some(reason);
     }
@@ -250,7 +254,8 @@ async fn blob(
     let executor = shared.caller(&headers)?;
     shared.hub.knows(executor)?;
     let id = BlobId::parse(&name).ok_or_else(|| bad("no blob has such a name"))?;
-    let bytes = shared.hub.blob(id).ok_or_else(|| Refusal(StatusCode::NOT_FOUND, format!("the driver has no blob {id}")))?;
+    let bytes =
+        shared.hub.blob(id).ok_or_else(|| Refusal(StatusCode::NOT_FOUND, format!("the driver has no blob {id}")))?;
     Ok(Bytes::from_owner(SharedBytes(bytes)))
 }
 

@@ -163,7 +163,8 @@ impl Driver {
 
     fn tick(&mut self) {
         let now = SystemClock.now().monotonic_ms;
-        let is_gone = |info: &ExecutorInfo| info.broken_ms.is_some_and(|since| now.saturating_sub(since) > BROKEN_MAX_MS);
+        let is_gone =
+            |info: &ExecutorInfo| info.broken_ms.is_some_and(|since| now.saturating_sub(since) > BROKEN_MAX_MS);
         let gone: Vec<ExecutorId> =
             self.executors.iter().filter(|(_, info)| is_gone(info)).map(|(executor, _)| *executor).collect();
         for executor in gone {

@@ -30,7 +30,9 @@ pub enum EngineError {
     #[error("the application has ended: {0}")]
     Ended(String),
     /// Results took too much of the driver's memory.
-    #[error("the results of {action} take more than {max} bytes in the driver: write them to files, or reduce them first")]
+    #[error(
+        "the results of {action} take more than {max} bytes in the driver: write them to files, or reduce them first"
+    )]
     ResultTooLarge {
         /// The action.
         action: String,
@@ -68,7 +70,9 @@ impl EngineError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CodeError {
     /// It is not part of the executable.
-    #[error("`{name}` ({signature}) lies outside of the program's own executable: shared libraries cannot give operations")]
+    #[error(
+        "`{name}` ({signature}) lies outside of the program's own executable: shared libraries cannot give operations"
+    )]
     Outside {
         /// The operation.
         name: String,

@@ -62,7 +62,9 @@ fn refused(code: ErrorCode, message: String) -> ClientError {
 fn failed(path: &DfsPath) -> impl FnOnce(io::Error) -> ClientError + '_ {
     move |error| match error.kind() {
         io::ErrorKind::NotFound => refused(ErrorCode::FileNotFound, format!("File {LOCAL_URI}{path} does not exist")),
-        io::ErrorKind::AlreadyExists => refused(ErrorCode::FileAlreadyExists, format!("{LOCAL_URI}{path} already exists")),
+        io::ErrorKind::AlreadyExists => {
+            refused(ErrorCode::FileAlreadyExists, format!("{LOCAL_URI}{path} already exists"))
+        }
         io::ErrorKind::PermissionDenied => refused(ErrorCode::AccessControl, format!("{LOCAL_URI}{path}: {error}")),
         io::ErrorKind::DirectoryNotEmpty => {
             refused(ErrorCode::PathIsNotEmptyDirectory, format!("{LOCAL_URI}{path} is not empty"))
@@ -163,7 +165,10 @@ impl FileSystem for LocalFiles {
 
     fn rename(&self, from: &DfsPath, to: &DfsPath) -> Result<(), ClientError> {
         if self.stat(to)?.is_some() {
-            return Err(refused(ErrorCode::FileAlreadyExists, format!("rename destination {LOCAL_URI}{to} already exists")));
+            return Err(refused(
+                ErrorCode::FileAlreadyExists,
+                format!("rename destination {LOCAL_URI}{to} already exists"),
+            ));
         }
         rename_unsynced(Path::new(from.as_str()), Path::new(to.as_str()))
             .map_err(|error| refused(ErrorCode::Io, error.to_string()))

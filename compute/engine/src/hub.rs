@@ -127,6 +127,7 @@ impl Hub {
 
     /// As [`Self::send`] of [`Input::Disconnected`], which may be left out: silence tells the same, later.
     pub(crate) fn disconnected(&self, executor: ExecutorId) {
+        tracing::debug!(%executor, "an executor disconnected");
         let _later = self.inbox.try_send(Input::Disconnected(executor));
     }
 

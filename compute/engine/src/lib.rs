@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  user's thread            driver's thread              executor (a process, or threads of this one)
-//!  Context::run ──cut──▶ Driver ── Scheduler (pure) 
+//!  Context::run ──cut──▶ Driver ── Scheduler (pure)
 //!                           │  orders                      serve ── run_task ── pipeline: source, steps, sink
 //!                           ▼                                ▲ │
 //!                          Hub ◀──────── Link ───────────────┘ ▼
@@ -46,10 +46,10 @@ pub use accumulators::Total;
 pub use cluster::start_on_cluster;
 pub use context::{Action, Context, DatasetHandle, Options};
 pub use error::{CodeError, EngineError};
+pub use executor::executor_main;
 pub use hub::BlobHandle;
 pub use mammoth_engine_core as core;
 pub use master::Master;
-pub use executor::executor_main;
 pub use wire::PlaceAddress;
 
 use mammoth_protocol::jobs::Resources;

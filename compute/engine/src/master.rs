@@ -63,7 +63,9 @@ mod tests {
         assert!(matches!(Master::parse("local[*]").unwrap(), Master::Local { cores: 1.. }));
         let cluster = Master::LocalCluster { executors: 2, cores: 1, memory_mib: 512 };
         assert_eq!(Master::parse("local-cluster[2, 1,512]").unwrap(), cluster);
-        for bad in ["", "yarn", "local[0]", "local[2", "local[]", "local[2,2]", "local-cluster[1,1]", "local-cluster[1,1,4]"] {
+        for bad in
+            ["", "yarn", "local[0]", "local[2", "local[]", "local[2,2]", "local-cluster[1,1]", "local-cluster[1,1,4]"]
+        {
             assert!(Master::parse(bad).is_err(), "{bad}");
         }
     }

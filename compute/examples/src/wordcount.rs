@@ -48,7 +48,9 @@ pub mod memory {
         };
         context
             .text_file(&inputs.join(","), 0)?
-            .flat_map_ref(|line: &Text, out| out.extend(line.split_whitespace().map(|word| (line.slice_of(word), 1_u64))))
+            .flat_map_ref(|line: &Text, out| {
+                out.extend(line.split_whitespace().map(|word| (line.slice_of(word), 1_u64)))
+            })
             .reduce_by_key(|a, b| a + b, reduces(context)?)
             .save_pairs_as_text_file(output)?;
         Ok(())

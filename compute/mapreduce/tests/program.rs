@@ -90,12 +90,15 @@ fn drive(args: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String) {
     (status.code(), text(&stdout) + &text(&stderr))
 }
 
+/// Arguments, variables, status, part of what it says.
+type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], i32, &'a str);
+
 fn drivers_refuse_early() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
     let (fs, http) = (format!("hdfs://{closed}"), format!("http://{closed}"));
     let both = [("MAMMOTH_FS", fs.as_str()), ("MAMMOTH_JOBTRACKER", http.as_str())];
     let run = ["wordcount", "/in", "/out"];
-    let cases: [(&[&str], &[(&str, &str)], i32, &str); 11] = [
+    let cases: [Case<'_>; 11] = [
         (&[], &[], 255, "  wordcount (disk)"),
         (&["--help"], &[], 0, "  wordcount (disk)"),
         (&["wordcont"], &[], 255, "Unknown job `wordcont`. This program has: explode, hang, wordcount"),
@@ -111,7 +114,7 @@ fn drivers_refuse_early() {
         ),
         (&run, &[("MAMMOTH_FS", "ftp://a")], 1, "wordcount: "),
         (&run, &[("HADOOP_CONF_DIR", "/nope")], 1, "/nope"),
-        (&run, &[("MAMMOTH_MODE", "memory")], 255, "`wordcount` has no version for the mode `memory`"),
+        (&run, &[("MAMMOTH_MODE", "memory")], 255, "`wordcount` runs on disk only"),
     ];
     for (args, variables, status, said) in cases {
         let (code, output) = drive(args, variables);

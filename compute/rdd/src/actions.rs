@@ -74,7 +74,8 @@ impl<T: Data> Rdd<T> {
             let end = total.min(next + step);
             let partitions = (next..end).filter_map(|partition| u32::try_from(partition).ok()).collect();
             let wanted = (count - records.len()) as u64;
-            let results = self.run("take", code::sink::<CollectOp<T>>(NoFunction), &wanted, Some(partitions), call_site)?;
+            let results =
+                self.run("take", code::sink::<CollectOp<T>>(NoFunction), &wanted, Some(partitions), call_site)?;
             for result in results.into_values() {
                 let encoded = Encoded::from_bytes(&result).map_err(Error::Result)?;
                 encoded.each(|record| records.push(record)).map_err(Error::Result)?;

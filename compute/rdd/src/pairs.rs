@@ -102,7 +102,15 @@ where
         if self.partitioner().as_ref() == Some(&partitioner) {
             let inputs = vec![Input::Narrow { dataset: self.handle.id(), readers: None }];
             let code = code::source::<NeighboursOp<K, V, F>>(function);
-            return self.wide(WideNode { name: "reduce_by_key", code, state: (), inputs, blobs, partitioner, call_site });
+            return self.wide(WideNode {
+                name: "reduce_by_key",
+                code,
+                state: (),
+                inputs,
+                blobs,
+                partitioner,
+                call_site,
+            });
         }
         let sink = code::sink::<FoldSink<K, V, F>>(function);
         let inputs = vec![self.shuffled(sink, &(), partitions_of(&partitioner), &mut blobs)];
@@ -191,7 +199,8 @@ where
         let mut passed = 0.0;
         for (key, weight) in weighted {
             let next = step * (bounds.len() + 1) as f64;
-            if passed >= next && bounds.len() + 1 < partitions as usize && bounds.last().is_none_or(|last| *last < key) {
+            if passed >= next && bounds.len() + 1 < partitions as usize && bounds.last().is_none_or(|last| *last < key)
+            {
                 bounds.push(key);
             }
             passed += weight;
@@ -276,6 +285,8 @@ impl<T: Key + Data> Rdd<T> {
     #[track_caller]
     pub fn distinct(&self, partitions: u32) -> Self {
         let keyed = self.mapped("distinct", false, (), |(): &(), record: T| (record, ()));
-        keyed.reduce_by_key(|(), ()| (), partitions).mapped("distinct", false, (), |(): &(), (record, ()): (T, ())| record)
+        keyed
+            .reduce_by_key(|(), ()| (), partitions)
+            .mapped("distinct", false, (), |(): &(), (record, ()): (T, ())| record)
     }
 }

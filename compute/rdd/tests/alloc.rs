@@ -59,7 +59,9 @@ fn counting_words_allocates_at_most_once_for_a_hundred_words() {
         context
             .text_file(&uri("in.txt"), 4)
             .unwrap()
-            .flat_map_ref(|line: &Text, out| out.extend(line.split_whitespace().map(|word| (line.slice_of(word), 1_u64))))
+            .flat_map_ref(|line: &Text, out| {
+                out.extend(line.split_whitespace().map(|word| (line.slice_of(word), 1_u64)))
+            })
             .reduce_by_key(|a, b| a + b, 2)
             .save_pairs_as_text_file(&uri(out))
             .unwrap();

@@ -19,8 +19,12 @@ fn narrow_operations_give_what_iterators_give() {
         .map_with(5_u64, |add, x| x + add)
         .collect()
         .unwrap();
-    let expected: Vec<u64> =
-        (0..10_000_u64).map(|x| x * 3).filter(|x| x % 2 == 0).flat_map(|x| vec![x; (x % 4) as usize]).map(|x| x + 5).collect();
+    let expected: Vec<u64> = (0..10_000_u64)
+        .map(|x| x * 3)
+        .filter(|x| x % 2 == 0)
+        .flat_map(|x| vec![x; (x % 4) as usize])
+        .map(|x| x + 5)
+        .collect();
     assert_eq!(got, expected);
     assert_eq!(numbers.count().unwrap(), 10_000);
     assert_eq!(numbers.reduce(|a, b| a + b).unwrap(), 10_000 * 9_999 / 2);

@@ -11,7 +11,8 @@ fn context() -> Context {
 }
 
 fn words(context: &Context) -> Rdd<Text> {
-    let lines: Vec<Text> = (0..2000_u64).map(|n| Text::from(format!("word{} the w{} of the", n % 97, n % 7).as_str())).collect();
+    let lines: Vec<Text> =
+        (0..2000_u64).map(|n| Text::from(format!("word{} the w{} of the", n % 97, n % 7).as_str())).collect();
     context
         .parallelize(lines, 5)
         .expect("texts can be encoded")
@@ -35,7 +36,8 @@ fn words_are_counted() {
     let context = context();
     let words = words(&context);
     let counts = words.map(|word| (word, 1_u64)).reduce_by_key(|a, b| a + b, 3);
-    let got: BTreeMap<String, u64> = counts.map(|(word, count)| (word.to_string(), count)).collect().unwrap().into_iter().collect();
+    let got: BTreeMap<String, u64> =
+        counts.map(|(word, count)| (word.to_string(), count)).collect().unwrap().into_iter().collect();
     assert_eq!(got, naive(&words.collect().unwrap()));
     assert_eq!(counts.partitions(), 3);
 }
@@ -77,10 +79,7 @@ fn partitions_of_a_sort_are_of_about_the_same_length() {
     let context = context();
     let counted = context.accumulator("largest", 0_u64);
     let sorted = context.range(0..50_000, 4).map(|x| (x * x, ())).sort_by_key(8).unwrap();
-    let lengths: Vec<u64> = (0..8)
-        .map(|_| 0)
-        .chain(std::iter::once(sorted.count().unwrap()))
-        .collect();
+    let lengths: Vec<u64> = (0..8).map(|_| 0).chain(std::iter::once(sorted.count().unwrap())).collect();
     assert_eq!(lengths[8], 50_000);
     drop(counted);
     let ends = context.events();

@@ -94,6 +94,20 @@ fn fold() {
             table.fold(&encoded, 1, |one| one, |sum, one| *sum += one).unwrap();
         }
     });
+    let (mut keys, mut ends) = (Vec::new(), vec![0]);
+    for word in &words {
+        word.encode_key(&mut keys);
+        ends.push(keys.len());
+    }
+    let each = |work: &mut dyn FnMut(&[u8])| ends.windows(2).for_each(|range| work(&keys[range[0]..range[1]]));
+    measure("hash encoded keys", WORDS, || {
+        each(&mut |key| {
+            black_box(key::hash(key));
+        });
+    });
+    measure("fold encoded keys", WORDS, || {
+        each(&mut |key| table.fold(key, 1, |one| one, |sum, one| *sum += one).unwrap());
+    });
     let out = OutputWriter::create(dir.path(), "out", 4, Codec::None).unwrap();
     let (finished, _) = measure("sort and write the table (per input record)", WORDS, || table.finish(out).unwrap());
     println!("{} different words", finished.records);

@@ -17,11 +17,9 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Most bytes of data in one write to a file. The size of a write is what Linux chooses the size of new page-cache pages by.
-/// Up to 32 KiB they come from the processor's own free lists and from remnants of memory that was in use before; larger ones
-/// are cut from large free blocks, and those a virtual machine has often given back to its host, which then takes its time
-/// for every page (measured: 2 to 3 s a GiB instead of 0.5 s). Where memory is the machine's own, the additional system calls
-/// cost less than a tenth of the writing.
+/// Most bytes of data in one write to a file. Linux chooses the size of new page-cache pages by the size of a write. Up to
+/// 32 KiB they come from the per-CPU lists and from remnants of memory in use before; larger ones are cut from larger free
+/// blocks, which on a virtual machine the host may have taken back (measured there: 2 to 3 CPU seconds a GiB instead of 0.5).
 const WRITE_PIECE: u64 = 32 * 1024;
 
 /// What names a replica under its present writer; whoever holds it may speak for that writer, until somebody else took over.

@@ -23,7 +23,7 @@ impl Words {
         };
         let attempt = context.attempt();
         // Attempts of a second life of the jobtracker begin at 1,000.
-        if attempt.task.index != 0 || (!always && attempt.number % 1000 != 0) {
+        if attempt.task.index != 0 || (!always && !attempt.number.is_multiple_of(1000)) {
             return;
         }
         match how {

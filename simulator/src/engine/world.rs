@@ -100,7 +100,7 @@ impl World {
             tells: std::env::var_os("MAMMOTH_SIM_TRACE").is_some(),
             trace: 0xcbf2_9ce4_8422_2325,
         };
-        if seed % 2 == 0 {
+        if seed.is_multiple_of(2) {
             world.trackers = Some((0..HOSTS).map(|_| world.new_place()).collect());
         }
         for number in 0..EXECUTORS {

@@ -5,7 +5,7 @@ use super::world::{TRACKERS, World};
 use mammoth_jobtracker_core::check::unfinished;
 
 /// Simulated time that it may take.
-const HEAL_MS: u64 = 300_000;
+const HEAL_MS: u64 = 120_000;
 /// How often to look whether all is well.
 const LOOK_MS: u64 = 1_000;
 

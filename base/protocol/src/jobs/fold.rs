@@ -261,8 +261,17 @@ mod tests {
     }
 
     fn ended(partition: u32, outcome: TaskOutcome) -> AppEvent {
-        let metrics = TaskMetrics { wall_us: 10, phases: [("compute".to_owned(), 10)].into(), ..TaskMetrics::default() };
-        AppEvent::TaskEnded { stage: 0, generation: 0, partition, attempt: 0, executor: ExecutorId(1), outcome, metrics }
+        let metrics =
+            TaskMetrics { wall_us: 10, phases: [("compute".to_owned(), 10)].into(), ..TaskMetrics::default() };
+        AppEvent::TaskEnded {
+            stage: 0,
+            generation: 0,
+            partition,
+            attempt: 0,
+            executor: ExecutorId(1),
+            outcome,
+            metrics,
+        }
     }
 
     #[test]

@@ -84,7 +84,8 @@ fn everything_else_is_refused_before_it_is_called() {
 
 #[test]
 fn memory_that_can_be_written_is_never_looked_at() {
-    let heap = Box::new(Descriptor { magic: MAGIC, name: "test", signature: || "x", make: Make::Cache(|| panic!("called")) });
+    let heap =
+        Box::new(Descriptor { magic: MAGIC, name: "test", signature: || "x", make: Make::Cache(|| panic!("called")) });
     let image = Image::of_this_process().unwrap();
     let address = (&raw const *heap).expose_provenance();
     let offset = address.wrapping_sub(image.base) as u64;

@@ -16,7 +16,9 @@ impl Driver {
             Command::Commit { task, executor, granted } => self.hub.push(executor, Order::Commit { task, granted }),
             Command::Accept { task, job } => self.accept(task, job),
             Command::Settled { task, executor, outcome } => self.settled(task, executor, outcome),
-            Command::StageSubmitted { stage, generation, partitions } => self.stage_submitted(stage, generation, partitions),
+            Command::StageSubmitted { stage, generation, partitions } => {
+                self.stage_submitted(stage, generation, partitions)
+            }
             Command::StageSkipped { stage } => self.events.add(AppEvent::StageSkipped { stage: stage.0 }),
             Command::StageCompleted { stage, generation } => {
                 self.events.add(AppEvent::StageCompleted { stage: stage.0, generation });

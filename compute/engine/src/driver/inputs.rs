@@ -75,8 +75,10 @@ impl Driver {
         match report {
             Report::TaskEnded(report) => self.task_ended(executor, *report),
             Report::Blocks(blocks) => {
-                let held = blocks.iter().map(|(dataset, partition, bytes)| (*dataset, *partition, *bytes > 0)).collect();
-                let told = blocks.into_iter().map(|(dataset, partition, bytes)| (dataset.0, partition, bytes)).collect();
+                let held =
+                    blocks.iter().map(|(dataset, partition, bytes)| (*dataset, *partition, *bytes > 0)).collect();
+                let told =
+                    blocks.into_iter().map(|(dataset, partition, bytes)| (dataset.0, partition, bytes)).collect();
                 self.events.add(AppEvent::BlocksChanged { executor, blocks: told });
                 self.handle(Event::BlocksChanged { executor, blocks: held });
             }
@@ -90,7 +92,9 @@ impl Driver {
         let writes = self.stages.get(&task.stage).is_some_and(|stage| stage.program.writes.is_some());
         let end = match std::mem::replace(&mut report.end, WireEnd::Success) {
             WireEnd::Success => TaskEnd::Success { place: writes.then_some(info.place) },
-            WireEnd::FetchFailed { shuffle, map, output, reason } => TaskEnd::FetchFailed { shuffle, map, output, reason },
+            WireEnd::FetchFailed { shuffle, map, output, reason } => {
+                TaskEnd::FetchFailed { shuffle, map, output, reason }
+            }
             WireEnd::Failed { reason, fatal } => TaskEnd::Failed { reason, fatal },
             WireEnd::Cancelled => TaskEnd::Cancelled,
         };
@@ -114,7 +118,8 @@ impl Driver {
             stages.iter().filter_map(|(stage, _)| Some((stage.spec.writes?, stage.spec.stage))).collect();
         let mut specs = Vec::new();
         for (stage, blob) in stages {
-            let parents = stage.spec.parents.iter().filter_map(|parent| writers.get(&parent.shuffle).copied()).collect();
+            let parents =
+                stage.spec.parents.iter().filter_map(|parent| writers.get(&parent.shuffle).copied()).collect();
             if let Some(shuffle) = stage.spec.writes {
                 self.writers.insert(shuffle, stage.spec.stage);
             }

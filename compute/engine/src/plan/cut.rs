@@ -150,7 +150,9 @@ impl Plan {
             let mut todo = vec![(root, partition)];
             let mut seen = BTreeSet::new();
             while let Some((dataset, partition)) = todo.pop() {
-                let Some(node) = self.nodes.get(&dataset).filter(|_| seen.insert((dataset, partition))) else { continue };
+                let Some(node) = self.nodes.get(&dataset).filter(|_| seen.insert((dataset, partition))) else {
+                    continue;
+                };
                 if let Some(hosts) = node.hosts.get(partition as usize).filter(|hosts| !hosts.is_empty()) {
                     return hosts.clone();
                 }
@@ -169,7 +171,8 @@ impl Plan {
     }
 
     fn stage_name(&self, members: &[DatasetId]) -> String {
-        let names: Vec<&str> = members.iter().filter_map(|id| self.nodes.get(id)).map(|node| node.name.as_str()).collect();
+        let names: Vec<&str> =
+            members.iter().filter_map(|id| self.nodes.get(id)).map(|node| node.name.as_str()).collect();
         match names.as_slice() {
             [first, .., last] if names.len() > 6 => format!("{first} → … {} more … → {last}", names.len() - 2),
             _ => names.join(" → "),

@@ -53,7 +53,8 @@ impl ShuffleInput {
             outputs.push(self.locate(map, *output)?);
         }
         let is_near = outputs.iter().all(|output| matches!(output.location, Location::Dir(_)));
-        let stream = if is_near && outputs.len() <= OPEN_MAX { self.open_near(&outputs)? } else { self.fetch(outputs)? };
+        let stream =
+            if is_near && outputs.len() <= OPEN_MAX { self.open_near(&outputs)? } else { self.fetch(outputs)? };
         Ok(ShuffleStream { groups: Groups::new(stream), input: self, counted: 0 })
     }
 
@@ -136,7 +137,9 @@ impl ShuffleInput {
             return TaskError::Cancelled;
         }
         for (map, output) in (0..).zip(&self.maps) {
-            let Ok(MapOutput { output: name, location: Location::Dir(dir), .. }) = self.locate(map, *output) else { continue };
+            let Ok(MapOutput { output: name, location: Location::Dir(dir), .. }) = self.locate(map, *output) else {
+                continue;
+            };
             if let Err(error) = read_through(&dir, &name, self.partition) {
                 return self.lost(map, error);
             }

@@ -41,7 +41,12 @@ fn partitions(task: &TaskContext) -> u32 {
 /// How a task folds by key: into partitions by the hash of the key.
 #[must_use]
 pub fn fold_config(task: &Arc<TaskContext>) -> FoldConfig {
-    FoldConfig { partitions: partitions(task), partition: None, memory: task.env.memory.total(), spill: spill_config(task) }
+    FoldConfig {
+        partitions: partitions(task),
+        partition: None,
+        memory: task.env.memory.total(),
+        spill: spill_config(task),
+    }
 }
 
 /// How a task sorts by key.

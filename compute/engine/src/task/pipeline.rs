@@ -149,7 +149,8 @@ impl Builder<'_> {
                 ProgramInput::Shuffle { shuffle } => {
                     let outputs = self.order.shuffles.iter().find(|(known, _)| known == shuffle);
                     let maps = outputs.map(|(_, maps)| maps.clone());
-                    let maps = maps.ok_or_else(|| TaskError::fatal(format!("the task was not told of shuffle {shuffle}")))?;
+                    let maps =
+                        maps.ok_or_else(|| TaskError::fatal(format!("the task was not told of shuffle {shuffle}")))?;
                     let (places, task) = (self.order.places.clone(), Arc::clone(self.task));
                     shuffles.push(ShuffleInput { shuffle: *shuffle, partition, maps, places, task });
                 }
@@ -171,7 +172,9 @@ impl Builder<'_> {
     fn make(&self, op: &OpCode) -> Result<(Make, Vec<u8>), TaskError> {
         match op {
             OpCode::Native { descriptor, captures } => Ok((code::resolve(descriptor)?, self.bytes(captures)?)),
-            OpCode::Named { name, version, .. } => Err(CodeError::Unsupported(format!("{name} version {version}")).into()),
+            OpCode::Named { name, version, .. } => {
+                Err(CodeError::Unsupported(format!("{name} version {version}")).into())
+            }
             OpCode::Foreign { runtime, .. } => Err(CodeError::Unsupported(format!("code for {runtime}")).into()),
         }
     }
@@ -201,7 +204,10 @@ fn union_input(node: &ProgramNode, partition: u32) -> Result<(usize, u32), TaskE
         ProgramInput::Narrow { node, readers } => Some((*node as usize, input_partition(readers.as_ref(), partition)?)),
         ProgramInput::Shuffle { .. } => None,
     });
-    inputs.into_iter().next().ok_or_else(|| TaskError::fatal(format!("no input of {} has partition {partition}", node.name)))
+    inputs
+        .into_iter()
+        .next()
+        .ok_or_else(|| TaskError::fatal(format!("no input of {} has partition {partition}", node.name)))
 }
 
 fn only_input(node: &ProgramNode, partition: u32) -> Result<(usize, u32), TaskError> {

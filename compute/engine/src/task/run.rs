@@ -50,8 +50,9 @@ fn steps(task: &Arc<TaskContext>, program: &Program, order: &TaskOrder) -> Resul
     drop(source);
     let finished = sink.finish()?;
     let accumulators = task.accumulators.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let accumulators =
-        accumulators.encode().map_err(|error| TaskError::fatal(format!("an accumulator cannot be encoded: {error}")))?;
+    let accumulators = accumulators
+        .encode()
+        .map_err(|error| TaskError::fatal(format!("an accumulator cannot be encoded: {error}")))?;
     Ok((finished, accumulators))
 }
 

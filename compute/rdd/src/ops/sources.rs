@@ -176,7 +176,8 @@ fn texts(gathered: &[u8], ends: &[usize]) -> Vec<Text> {
         Ok(whole) => {
             let buffer: Arc<str> = Arc::from(whole);
             // Bytes of several lines may only together be UTF-8: a line that cuts a character is looked at alone.
-            let cut = |range: &Range<usize>| !buffer.is_char_boundary(range.start) || !buffer.is_char_boundary(range.end);
+            let cut =
+                |range: &Range<usize>| !buffer.is_char_boundary(range.start) || !buffer.is_char_boundary(range.end);
             ranges
                 .map(|range| match cut(&range) {
                     false => Text::of_buffer(&buffer, range),
@@ -214,6 +215,10 @@ mod tests {
     #[test]
     fn bytes_that_are_no_text_are_replaced_line_by_line() {
         assert_eq!(lines(&[b"good", b"b\xffd"]), ["good", "b\u{fffd}d"]);
-        assert_eq!(lines(&[b"half \xc3", b"\xa9 other"]), ["half \u{fffd}", "\u{fffd} other"], "together they are valid");
+        assert_eq!(
+            lines(&[b"half \xc3", b"\xa9 other"]),
+            ["half \u{fffd}", "\u{fffd} other"],
+            "together they are valid"
+        );
     }
 }

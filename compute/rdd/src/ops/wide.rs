@@ -368,4 +368,3 @@ impl<K: KeyEncode + Send + 'static, V: Send + 'static> Sink for Sample<K, V> {
         Ok(Finished { result: postcard::to_allocvec(&self.sample).map_err(encode_error)?, partitions: Vec::new() })
     }
 }
-

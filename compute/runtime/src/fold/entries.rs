@@ -57,6 +57,7 @@ impl<A: Accumulator> FoldEntries<A> {
     /// # Errors
     /// Runs cannot be read.
     #[expect(clippy::should_implement_trait, reason = "it lends the key, which an iterator cannot")]
+    #[expect(clippy::type_complexity, reason = "three plain things, each named in the sentence above")]
     pub fn next(&mut self) -> Result<Option<(u32, &[u8], A)>, RuntimeError> {
         match &mut self.source {
             Source::Memory { sorted, .. } => {

@@ -30,7 +30,9 @@ fn add(model: &mut Model, partition: u32, key: &[u8], value: u32) {
     *acc = (acc.0 + 1, acc.1.max(value));
 }
 
-fn all(table: FoldTable<Acc>) -> (Vec<((u32, Vec<u8>), Acc)>, FoldStats) {
+type Entry = ((u32, Vec<u8>), Acc);
+
+fn all(table: FoldTable<Acc>) -> (Vec<Entry>, FoldStats) {
     let mut entries = table.into_entries().unwrap();
     let mut all = Vec::new();
     while let Some((partition, key, acc)) = entries.next().unwrap() {

@@ -126,11 +126,12 @@ fn choose<'a>(
         let known = names(jobs, apps);
         RuntimeError::Usage(format!("Unknown job `{name}`. This program has: {}", known.join(", ")))
     };
-    let lacks = |what: &str| RuntimeError::Usage(format!("`{name}` has no version for {what}"));
+    let only =
+        |how: &str, mode: &str| RuntimeError::Usage(format!("`{name}` runs {how} only: mapred run --mode {mode}"));
     match (mode, job, app) {
         (_, None, None) => Err(unknown()),
-        (Some(Mode::Disk), None, Some(_)) => Err(lacks("the mode `disk`, as a MapReduce job")),
-        (Some(Mode::Memory), Some(_), None) => Err(lacks("the mode `memory`")),
+        (Some(Mode::Disk), None, Some(_)) => Err(only("in memory", "memory")),
+        (Some(Mode::Memory), Some(_), None) => Err(only("on disk", "disk")),
         (Some(Mode::Memory), _, Some(app)) | (None, None, Some(app)) => Ok(app),
         (_, Some(job), _) => Ok(job),
     }

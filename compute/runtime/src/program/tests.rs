@@ -32,8 +32,8 @@ fn a_name_that_is_both_is_a_job_unless_the_mode_says_memory() {
     assert_eq!(chosen("both", Some(Mode::Memory)).unwrap(), "app");
     assert_eq!(chosen("pagerank", None).unwrap(), "app");
     assert_eq!(chosen("sort", None).unwrap(), "job");
-    assert!(chosen("sort", Some(Mode::Memory)).unwrap_err().contains("no version"));
-    assert!(chosen("pagerank", Some(Mode::Disk)).unwrap_err().contains("no version"));
+    assert_eq!(chosen("sort", Some(Mode::Memory)).unwrap_err(), "`sort` runs on disk only: mapred run --mode disk");
+    assert!(chosen("pagerank", Some(Mode::Disk)).unwrap_err().contains("runs in memory only"));
 }
 
 #[test]

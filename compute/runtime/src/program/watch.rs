@@ -55,12 +55,25 @@ fn follow(jobs: &JobClient, job: JobId) -> Result<Ending, ClientError> {
     loop {
         let status = jobs.wait_status(job, version, WAIT_MS)?;
         version = status.version;
-        let events = jobs.events(job, screen.events_seen)?.events;
+        let events = new_events(jobs, job, screen.events_seen)?;
         eprint!("{}", screen.show(&status, &events));
         if status.state.is_final() {
             return Ok(if status.state == JobState::Succeeded { Ending::Succeeded } else { Ending::Failed });
         }
         std::thread::sleep(PAUSE);
+    }
+}
+
+/// All events from a position on, however many answers they take.
+fn new_events(jobs: &JobClient, job: JobId, mut from: u64) -> Result<Vec<AttemptEvent>, ClientError> {
+    let mut all = Vec::new();
+    loop {
+        let page = jobs.events(job, from)?.events;
+        match page.last() {
+            Some(last) if last.seq >= from => from = last.seq.saturating_add(1),
+            _ => return Ok(all),
+        }
+        all.extend(page);
     }
 }
 

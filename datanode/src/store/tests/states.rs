@@ -307,3 +307,17 @@ fn lists_come_in_slices_in_order_of_ids() {
     assert_eq!(slices, [vec![1, 3], vec![5, 7], vec![9]]);
     assert_eq!(store.seen().block, BlockId(9));
 }
+
+#[test]
+fn packets_of_any_size_and_place_arrive_whole() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = open(dir.path());
+    // Below, at and above the pieces in which data goes to the file, aligned to them and not.
+    for (id, size) in (1..).zip([511, 32_767, 32_768, 32_769, 64_512, 100_001, 262_144]) {
+        let data = bytes(0, 300_007);
+        let mut writer = create(&store, block(id, 1), false).expect("created");
+        send(&mut writer, 0, &data, size).expect("written");
+        store.finalize(writer.ticket(), false).expect("finalized");
+        assert!(read(&store, block(id, 1)).expect("readable") == data, "packets of {size} bytes");
+    }
+}

@@ -53,8 +53,8 @@ fn foreign_indexes_are_refused_by_name() {
     for end in 0..good.len() {
         assert!(Index::decode(&good[..end]).is_err(), "cut at {end}");
     }
-    for at in 0..good.len() {
-        assert!(Index::decode(&changed(at, good[at] ^ 0x40)).is_err(), "byte {at} changed");
+    for (at, byte) in good.iter().enumerate() {
+        assert!(Index::decode(&changed(at, byte ^ 0x40)).is_err(), "byte {at} changed");
     }
 }
 

@@ -7,5 +7,3 @@ mod losses;
 mod placing;
 mod properties;
 mod stages;
-
-mod zz_speed;

@@ -19,6 +19,7 @@ use mammoth_protocol::jobs::{AppId, ExecutorId, Resources};
 use mammoth_runtime::program::Environment;
 use mammoth_runtime::upload::store_program;
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -63,8 +64,11 @@ pub fn start_on_cluster(options: &Options, environment: &Environment) -> Result<
         };
         let reply = jobs.new_app(&request)?;
         // Where to look, as drivers of jobs on disk say it too.
-        eprintln!("The url to track the application: http://{}/apps/{}", jobs.address(), reply.app);
-        eprintln!("Running application: {}", reply.app);
+        let (address, app) = (jobs.address(), reply.app);
+        let _nobody_reads = writeln!(
+            std::io::stderr(),
+            "The url to track the application: http://{address}/apps/{app}\nRunning application: {app}"
+        );
         let started =
             AppEvent::AppStarted { app: reply.app, name: options.name.clone(), user, master: "cluster".to_owned() };
         let cores = wish.target.saturating_mul(wish.executor.cores);

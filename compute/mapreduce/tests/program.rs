@@ -101,7 +101,7 @@ fn drivers_refuse_early() {
     let cases: [Case<'_>; 11] = [
         (&[], &[], 255, "  wordcount (disk)"),
         (&["--help"], &[], 0, "  wordcount (disk)"),
-        (&["wordcont"], &[], 255, "Unknown job `wordcont`. This program has: explode, hang, wordcount"),
+        (&["wordcont"], &[], 1, "Unknown job `wordcont`. This program has: explode, hang, wordcount"),
         (&["wordcount"], &[], 255, "Usage: wordcount IN... OUT"),
         (&run, &[], 1, "wordcount: no file system given: set MAMMOTH_FS=hdfs://host:port"),
         (&run, &both[..1], 1, "wordcount: no jobtracker given: set MAMMOTH_JOBTRACKER=http://host:port"),

@@ -222,9 +222,14 @@ impl<R: Read> Lines<R> {
     }
 }
 
+/// A line for the log of this process. Not `eprintln`: that panics where nobody reads any more.
+pub(crate) fn complain(what: &dyn std::fmt::Display) {
+    let _gone = writeln!(io::stderr(), "{what}");
+}
+
 /// Ends this process as hard as a lost tracker would want: no destructor, no child that goes on.
 fn end_process(why: &str) {
-    eprintln!("{why}: this process ends");
+    complain(&format_args!("{why}: this process ends"));
     let own = rustix::process::getpid();
     if rustix::process::getpgrp() == own {
         let _ends = rustix::process::kill_process_group(own, rustix::process::Signal::KILL);

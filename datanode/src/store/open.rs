@@ -156,7 +156,13 @@ fn scan_volume(volume: &Arc<Volume>, boot_id: &str, now_ms: u64) -> Result<(Scan
     // From now on this boot counts; what was promised durable before is verified above.
     let mut state = state;
     boot_id.clone_into(&mut state.boot_id);
-    state.save(&volume.root)?;
+    match state.save(&volume.root) {
+        // Then the next start verifies again what this one did. A full disk must come up: only so can it be emptied.
+        Err(error) if error.is_no_space() => {
+            tracing::warn!(folder = %volume.root.display(), %error, "cannot write the volume's state");
+        }
+        saved => saved?,
+    }
     *volume.state() = state.clone();
     Ok((scanned, state))
 }

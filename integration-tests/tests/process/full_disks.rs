@@ -149,7 +149,9 @@ fn one_disk_that_fills_in_the_middle_of_a_block_costs_only_its_replica() {
     assert_eq!(output.status.code(), Some(0), "{err}");
     assert!(took < Duration::from_secs(30), "{took:?}");
     assert!(cluster.cat("/big") == bytes_of(33, 6 << 20));
-    // It also starts on a full disk, and serves what it has.
+    // It also starts on a full disk, and serves what it has. What the failed replica took is somebody else's by then.
+    cluster.make_room("datanode-2");
+    cluster.fill("datanode-2", 0);
     cluster.restart("datanode-2").ok();
     let before = pids(&cluster);
     for name in ["datanode-1", "datanode-3"] {

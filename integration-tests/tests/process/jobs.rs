@@ -130,8 +130,9 @@ fn words_are_counted_and_progress_is_told_in_hadoops_lines() {
     let words = text.split_whitespace().count() as i64 + 4;
     assert_eq!(framework("Map output records"), words);
     assert_eq!(framework("Reduce input groups"), counted(&format!("{text} one two two three")).len() as i64);
-    assert_eq!(counter(&status, "Job Counters", "Launched map tasks"), 7);
-    assert!(counter(&status, "Job Counters", "Data-local map tasks") >= 6, "every host has every block: {status}");
+    // Five blocks, the last of which takes the few bytes behind it along, and the small file.
+    assert_eq!(counter(&status, "Job Counters", "Launched map tasks"), 6);
+    assert_eq!(counter(&status, "Job Counters", "Data-local map tasks"), 6, "every host has every block: {status}");
     assert!(run.err.contains(&format!("Counters: {}", counters_in(&status))), "{}", run.err);
 }
 
@@ -174,7 +175,7 @@ fn grep_finds_matches_and_bad_jobs_are_refused_before_anything_runs() {
     let cluster = cluster();
     cluster.put("/in/a", b"cat cot\ncut cat\n");
     cluster.mapred(&["run", "grep", "/in", "/out", "c[ao]t"]).ok();
-    assert_eq!(cluster.output("/out"), ["cat\t2", "cot\t1"]);
+    assert_eq!(cluster.dfs(&["cat", "/out/part-*"]).ok().text(), "2\tcat\n1\tcot\n");
     let program = test_jobs().display().to_string();
     let fs = cluster.fs();
     for (args, code, part) in [
@@ -195,7 +196,7 @@ fn grep_finds_matches_and_bad_jobs_are_refused_before_anything_runs() {
     }
     let jobs = cluster.json("jobtracker", "/api/v1/jobs").expect("jobs");
     let started = jobs.as_array().expect("a list").iter().filter(|job| job["state"] != "PREP").count();
-    assert_eq!(started, 1, "{jobs}");
+    assert_eq!(started, 2, "the search and the sort of the one that was good: {jobs}");
     assert!(cluster.dfs(&["ls", "/o"]).code == 1, "nothing half-done is left");
 }
 

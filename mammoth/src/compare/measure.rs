@@ -9,7 +9,8 @@ use mammoth_protocol::DfsPath;
 use mammoth_protocol::jobs::counters::names;
 use mammoth_protocol::jobs::fold::AppFold;
 use mammoth_protocol::jobs::link::{ROLE_VARIABLE, Role};
-use mammoth_protocol::jobs::{AppId, Counters};
+use mammoth_protocol::jobs::{AppId, Counters, JobId};
+use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 
 /// Which engine.
@@ -58,10 +59,20 @@ pub(super) fn engine(
         return Err(format!("{} in {} failed: {last}", example.job_args("", "")[0], mode.name()));
     }
     let mut column = match mode {
-        Mode::Disk => of_counters(&jobs.status(named(&stderr, "job_")?).map_err(text)?.counters),
+        Mode::Disk => {
+            // Grep is two jobs, one after the other.
+            let mut counters = Counters::default();
+            for job in named::<JobId>(&stderr, "job_")? {
+                counters.merge(&jobs.status(job).map_err(text)?.counters);
+            }
+            of_counters(&counters)
+        }
         Mode::Memory => {
-            let app: AppId = named(&stderr, "application_")?;
-            of_fold(&AppFold::of(&jobs.app_events(app).map_err(text)?))
+            let mut column = Column::default();
+            for app in named::<AppId>(&stderr, "application_")? {
+                column = of_fold(&AppFold::of(&jobs.app_events(app).map_err(text)?));
+            }
+            column
         }
     };
     column.name = match mode {
@@ -73,11 +84,11 @@ pub(super) fn engine(
     Ok(column)
 }
 
-/// The first id with that prefix in what a driver said.
-fn named<T: std::str::FromStr>(stderr: &str, prefix: &str) -> Result<T, String> {
+/// The ids with that prefix in what a driver said, each once.
+fn named<T: std::str::FromStr + Ord>(stderr: &str, prefix: &str) -> Result<BTreeSet<T>, String> {
     let words = stderr.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    let mut ids = words.filter(|word| word.starts_with(prefix)).filter_map(|word| word.parse().ok());
-    ids.next().ok_or_else(|| format!("the driver named no {prefix}…"))
+    let ids: BTreeSet<T> = words.filter(|word| word.starts_with(prefix)).filter_map(|word| word.parse().ok()).collect();
+    if ids.is_empty() { Err(format!("the driver named no {prefix}…")) } else { Ok(ids) }
 }
 
 /// Processor time of children that ended, microseconds.
@@ -123,12 +134,11 @@ fn of_fold(fold: &AppFold) -> Column {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mammoth_protocol::jobs::JobId;
 
     #[test]
     fn ids_are_found_in_what_a_driver_says() {
         let said = "x\nRunning job: job_17_0003\n map 0% reduce 0%\nJob job_17_0003 completed successfully\n";
-        assert_eq!(named::<JobId>(said, "job_"), Ok(JobId { cluster_ms: 17, number: 3 }));
+        assert_eq!(named::<JobId>(said, "job_"), Ok([JobId { cluster_ms: 17, number: 3 }].into()));
         assert!(named::<AppId>(said, "application_").is_err());
     }
 }

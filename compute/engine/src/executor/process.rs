@@ -9,6 +9,7 @@ use mammoth_platform::{Entropy, SystemEntropy, telemetry};
 use mammoth_protocol::Uuid;
 use mammoth_protocol::jobs::link::{ExecutorAssignment, ToChild};
 use mammoth_runtime::link::Link as TrackerLink;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -31,7 +32,8 @@ pub fn executor_main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(reason) => {
-            eprintln!("executor: {reason}");
+            // Not `eprintln`: that panics where nobody reads any more.
+            let _gone = writeln!(std::io::stderr(), "executor: {reason}");
             ExitCode::FAILURE
         }
     }

@@ -124,7 +124,7 @@ fn choose<'a>(
     let app = apps.iter().find(|app| app.name == name).map(Choice::App);
     let unknown = || {
         let known = names(jobs, apps);
-        RuntimeError::Usage(format!("Unknown job `{name}`. This program has: {}", known.join(", ")))
+        RuntimeError::Refused(format!("Unknown job `{name}`. This program has: {}", known.join(", ")))
     };
     let only =
         |how: &str, mode: &str| RuntimeError::Usage(format!("`{name}` runs {how} only: mapred run --mode {mode}"));

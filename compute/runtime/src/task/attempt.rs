@@ -39,7 +39,7 @@ pub fn main(jobs: &[JobEntry]) -> ExitCode {
     let (first, link) = match Link::of_stdin() {
         Ok(opened) => opened,
         Err(error) => {
-            eprintln!("{error}");
+            crate::link::complain(&error);
             return ExitCode::FAILURE;
         }
     };
@@ -62,7 +62,7 @@ fn serve(jobs: &[JobEntry], first: ToChild, link: &Link, connect: Connect<'_>, s
         Ok(Err(error)) => error.to_string(),
         Err(_) => panicked.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_else(|| "panic".to_owned()),
     };
-    eprintln!("{failure}");
+    crate::link::complain(&failure);
     link.send_failed(&failure);
     ExitCode::FAILURE
 }

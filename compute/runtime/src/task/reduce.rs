@@ -171,7 +171,7 @@ fn wait_for_outputs(env: &TaskEnv<'_>, link: &Link, fetcher: &Fetcher, maps: u32
                 return Err(RuntimeError::Refused(format!("{error} ({} tries)", error.tries)));
             }
             FetchStep::Failed(error) => {
-                eprintln!("{error}");
+                crate::link::complain(&error);
                 if let Ok(map) = error.output.parse() {
                     link.send(&FromChild::FetchFailed { map, reason: error.to_string() });
                 }

@@ -231,8 +231,8 @@ pub(crate) fn complain(what: &dyn std::fmt::Display) {
 fn end_process(why: &str) {
     complain(&format_args!("{why}: this process ends"));
     let own = rustix::process::getpid();
-    if rustix::process::getpgrp() == own {
-        let _ends = rustix::process::kill_process_group(own, rustix::process::Signal::KILL);
-    }
+    // Only this process can have made the group of its number; where it made none, there is none. Not asked by `getpgrp`, which
+    // cannot answer in a container whose first process belongs to a group outside of it.
+    let _ends = rustix::process::kill_process_group(own, rustix::process::Signal::KILL);
     let _ends = rustix::process::kill_process(own, rustix::process::Signal::KILL);
 }

@@ -1,8 +1,7 @@
 //! Which processes belong to an attempt or executor: the process that was started, its descendants, its group, the groups and
 //! sessions that these made, and whoever carries its mark in the environment or works in its folder.
 
-use super::{Proc, all, own_pid};
-use rustix::process::{Pid, getpgid, getsid};
+use super::{Proc, all, find, own_pid};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -10,6 +9,9 @@ use std::path::{Path, PathBuf};
 
 /// Longest environment that is searched for a mark.
 const ENVIRONMENT_MAX: u64 = 4 << 20;
+
+/// Group or session of a process whose maker is outside of the process namespace: may be any, so it tells nothing.
+const OUTSIDE: i32 = 0;
 
 /// By what the processes of one attempt or executor are known.
 #[derive(Clone, Debug)]
@@ -37,9 +39,12 @@ pub(super) struct Own {
 }
 
 impl Own {
+    /// Read as the others are: where whoever made our group or session is outside of the process namespace (the first process of
+    /// a container), the kernel calls it 0, which the typed calls do not foresee.
     pub(super) fn now() -> Self {
-        let raw = |pid: rustix::io::Result<Pid>| pid.map_or(0, |pid| pid.as_raw_nonzero().get());
-        Self { pid: own_pid(), group: raw(getpgid(None)), session: raw(getsid(None)) }
+        let pid = own_pid();
+        let (group, session) = find(pid).map_or((OUTSIDE, OUTSIDE), |own| (own.group, own.session));
+        Self { pid, group, session }
     }
 }
 
@@ -107,7 +112,7 @@ pub(super) fn belonging(marks: &Marks, own: Own, procs: &[Proc], is_marked: impl
         }
         pids.extend(members.iter().map(|proc| proc.pid));
         // A group or session belongs if one of them made it, as far as that can still be told.
-        let made = |id: i32| pids.contains(&id) || !exists.contains(&id);
+        let made = |id: i32| id != OUTSIDE && (pids.contains(&id) || !exists.contains(&id));
         for proc in &members {
             if proc.group != own.group && made(proc.group) {
                 groups.insert(proc.group);

@@ -67,6 +67,15 @@ fn a_mark_finds_what_left_everything_else() {
 }
 
 #[test]
+fn a_group_made_outside_of_the_container_takes_nobody_along() {
+    // The tracker has a session of its own; its child works in one that the kernel calls 0, as do the container's other processes.
+    let own = Own { session: 10, ..OWN };
+    let procs = [proc(10, 1, 10, 10), proc(20, 10, 20, 10), proc(21, 20, 0, 0), proc(40, 1, 0, 0), proc(41, 40, 41, 0)];
+    let pids: Vec<i32> = belonging(&marks(), own, &procs, |_| false).iter().map(|proc| proc.pid).collect();
+    assert_eq!(pids, [20, 21]);
+}
+
+#[test]
 fn only_what_nobody_owns_is_reaped() {
     let leaders = Arc::new(Leaders::default());
     leaders.add(20);

@@ -17,7 +17,8 @@ fn build() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace folder");
     let release = std::env::var("MAMMOTH_TEST_PROFILE").is_ok_and(|profile| profile == "release");
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "-p", "mammoth", "--bins"]).current_dir(root);
+    // The whole workspace, so that its features are those of the tests and nothing is compiled twice.
+    cargo.args(["build", "--quiet", "--workspace", "--bins"]).current_dir(root);
     if release {
         cargo.arg("--release");
     }

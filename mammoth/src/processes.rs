@@ -6,11 +6,15 @@ use rustix::process::{Pid, Signal};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 /// What a daemon prints on standard output once its doors are open.
 pub const LISTENING: &str = "listening";
+
+/// How long a daemon has to open its doors: a namenode reads its checkpoint and log before.
+const START_LIMIT: Duration = Duration::from_secs(300);
 
 /// How long a daemon has to end in order before it is killed.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
@@ -139,14 +143,14 @@ pub fn start(
     }
     let mut child = command.spawn().map_err(fail)?;
     let pid = child.id();
-    let listening = child.stdout.take().is_some_and(|out| {
-        let lines = BufReader::new(out).lines().map_while(Result::ok);
-        lines.into_iter().any(|line| line.starts_with(LISTENING))
-    });
-    if !listening {
+    let listening = child.stdout.take().map_or(Ok(false), is_listening);
+    if listening != Ok(true) {
         let _ = child.kill();
         let _ = child.wait();
-        let reason = last_line(&log).unwrap_or_else(|| "no word in its log".to_owned());
+        let reason = match listening {
+            Err(_) => format!("its doors were not open after {} s", START_LIMIT.as_secs()),
+            Ok(_) => last_line(&log).unwrap_or_else(|| "no word in its log".to_owned()),
+        };
         return Err(ProcessError::Ended { name: planned.name.clone(), reason, log });
     }
     let daemon = RunningDaemon {
@@ -159,6 +163,16 @@ pub fn start(
         args,
     };
     Ok(Started { daemon, child })
+}
+
+/// Whether a daemon says that its doors are open; not if it ends before, and an error if it does neither for too long.
+fn is_listening(out: ChildStdout) -> Result<bool, RecvTimeoutError> {
+    let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+    std::thread::spawn(move || {
+        let mut lines = BufReader::new(out).lines().map_while(Result::ok);
+        sender.send(lines.any(|line| line.starts_with(LISTENING)))
+    });
+    receiver.recv_timeout(START_LIMIT)
 }
 
 fn last_line(log: &std::path::Path) -> Option<String> {

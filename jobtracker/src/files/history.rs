@@ -109,6 +109,7 @@ impl History {
         let Ok(entries) = fs::read_dir(&self.dir) else { return };
         let mut files: Vec<_> = entries
             .flatten()
+            .filter(|entry| is_history(&entry.path()))
             .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
             .collect();
         files.sort();
@@ -119,6 +120,12 @@ impl History {
             }
         }
     }
+}
+
+/// Whether a file is one that was written here: the folder may have been somebody's before.
+fn is_history(path: &Path) -> bool {
+    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    stem.parse::<JobId>().is_ok() || stem.parse::<AppId>().is_ok()
 }
 
 /// Lines that a crash cut short are left out.

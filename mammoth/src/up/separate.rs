@@ -17,17 +17,17 @@ pub(super) fn up(dir: &ClusterDir, args: &Up, plan: &Plan, settings: &Settings) 
     let user = user_args(&args.settings)?;
     let stop = Shutdown::new();
     signals::on_terminate(&stop).map_err(|e| e.to_string())?;
+    let supervisor = (!args.detach).then(std::process::id);
     let mut cluster = Separate { running: Vec::new(), children: Vec::new() };
-    let result = cluster.launch(dir, plan, &user, !args.detach, &stop);
+    // Each is on record as soon as it runs, so that `mammoth down` finds it, should this process be killed.
+    let result = cluster.launch(dir, plan, &user, supervisor, &stop);
     if let Err(reason) = result {
         cluster.stop();
+        dir.clear_running().map_err(|e| e.to_string())?;
         return Err(reason);
     }
-    let supervisor = (!args.detach).then(std::process::id);
-    let running = Running { processes: true, supervisor, daemons: cluster.running.clone() };
     dir.write_client_files(plan, settings).map_err(|e| e.to_string())?;
-    dir.write_running(&running).map_err(|e| e.to_string())?;
-    announce(dir, &running);
+    announce(dir, &cluster.record(supervisor));
     if args.detach {
         return Ok(());
     }
@@ -53,20 +53,25 @@ struct Separate {
 }
 
 impl Separate {
+    fn record(&self, supervisor: Option<u32>) -> Running {
+        Running { processes: true, supervisor, daemons: self.running.clone() }
+    }
+
     fn launch(
         &mut self,
         dir: &ClusterDir,
         plan: &Plan,
         user: &[String],
-        lifeline: bool,
+        supervisor: Option<u32>,
         stop: &Shutdown,
     ) -> Result<(), String> {
         for planned in &plan.daemons {
             let args = processes::daemon_args(dir, planned, plan, user);
             let Started { daemon, child } =
-                processes::start(dir, planned, args, lifeline).map_err(|e| e.to_string())?;
+                processes::start(dir, planned, args, supervisor.is_some()).map_err(|e| e.to_string())?;
             self.running.push(daemon);
             self.children.push(child);
+            dir.write_running(&self.record(supervisor)).map_err(|e| e.to_string())?;
         }
         let running = &self.running;
         let alive = || match running.iter().find(|d| !processes::is_alive(d.pid, d.pid_started)) {

@@ -1,9 +1,10 @@
 //! The `VERSION` file: that a folder is a tasktracker's, and which one's. Text, one `key=value` a line.
 
 use crate::error::{Result, TasktrackerError};
-use mammoth_platform::{Entropy, IoContext, durable};
+use mammoth_platform::{DirLock, Entropy, IoContext, durable};
 use mammoth_protocol::jobs::TrackerId;
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
@@ -16,7 +17,7 @@ const FILE_MAX: u64 = 64 * 1024;
 /// The identity of the folder, drawn now if it has none.
 ///
 /// # Errors
-/// A file of a newer version, or that is none of ours.
+/// A file of a newer version, or that is none of ours; a folder without one that holds anything.
 pub(super) fn read_or_format(path: &Path, entropy: &dyn Entropy) -> Result<TrackerId> {
     let mut text = String::new();
     match fs::File::open(path) {
@@ -25,6 +26,7 @@ pub(super) fn read_or_format(path: &Path, entropy: &dyn Entropy) -> Result<Track
             parse(&text).map_err(|reason| TasktrackerError::BadFolder { path: path.to_owned(), reason })
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
+            refuse_used(path)?;
             let tracker = TrackerId(entropy.uuid());
             let text = format!("# Written by Mammoth; do not edit.\nlayout_version={LAYOUT}\ntracker_id={tracker}\n");
             durable::replace(path, text.as_bytes())?;
@@ -32,6 +34,23 @@ pub(super) fn read_or_format(path: &Path, entropy: &dyn Entropy) -> Result<Track
         }
         Err(error) => Ok(Err(error).io("open", path)?),
     }
+}
+
+/// Refuses a folder with anything in it but the lock: the start of a tracker deletes what former runs left.
+fn refuse_used(version: &Path) -> Result<()> {
+    let Some(folder) = version.parent() else { return Ok(()) };
+    let own = |name: &OsStr| name == DirLock::FILE_NAME || name.to_string_lossy().ends_with(durable::TMP_SUFFIX);
+    for entry in fs::read_dir(folder).io("list", folder)? {
+        let name = entry.io("list", folder)?.file_name();
+        if !own(&name) {
+            let reason = format!(
+                "it is no tasktracker's folder (no VERSION) and holds `{}`; use an empty or new folder",
+                name.to_string_lossy()
+            );
+            return Err(TasktrackerError::BadFolder { path: folder.to_owned(), reason });
+        }
+    }
+    Ok(())
 }
 
 fn parse(text: &str) -> std::result::Result<TrackerId, String> {
@@ -60,6 +79,19 @@ mod tests {
         let path = dir.path().join("VERSION");
         let first = read_or_format(&path, &SystemEntropy).unwrap();
         assert_eq!(read_or_format(&path, &SystemEntropy).unwrap(), first);
+    }
+
+    #[test]
+    fn a_folder_with_something_in_it_is_not_formatted() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("jobs")).unwrap();
+        let path = dir.path().join("VERSION");
+        let error = read_or_format(&path, &SystemEntropy).unwrap_err().to_string();
+        assert!(error.contains("holds `jobs`") && error.contains("use an empty or new folder"), "{error}");
+        assert!(!path.exists());
+        fs::remove_dir(dir.path().join("jobs")).unwrap();
+        fs::write(dir.path().join(DirLock::FILE_NAME), "").unwrap();
+        read_or_format(&path, &SystemEntropy).unwrap();
     }
 
     #[test]

@@ -111,14 +111,18 @@ pub(super) fn belonging(marks: &Marks, own: Own, procs: &[Proc], is_marked: impl
             return members;
         }
         pids.extend(members.iter().map(|proc| proc.pid));
-        // A group or session belongs if one of them made it, as far as that can still be told.
-        let made = |id: i32| id != OUTSIDE && (pids.contains(&id) || !exists.contains(&id));
+        // A group belongs if one of them made it, as far as that can still be told: attempts and executors start in groups of
+        // their own. They start in the session of their tracker, which others may share whose maker is gone as well, so such a
+        // session belongs only if everybody in it descends from this process.
+        let ours = |session: i32| procs.iter().all(|proc| proc.session != session || below.contains(&proc.pid));
         for proc in &members {
-            if proc.group != own.group && made(proc.group) {
-                groups.insert(proc.group);
+            let (group, session) = (proc.group, proc.session);
+            if group != OUTSIDE && group != own.group && (pids.contains(&group) || !exists.contains(&group)) {
+                groups.insert(group);
             }
-            if proc.session != own.session && made(proc.session) {
-                sessions.insert(proc.session);
+            let made = || pids.contains(&session) || !exists.contains(&session) && ours(session);
+            if session != OUTSIDE && session != own.session && made() {
+                sessions.insert(session);
             }
         }
     }

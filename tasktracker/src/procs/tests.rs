@@ -56,6 +56,19 @@ fn descendants_groups_and_sessions_belong_and_others_do_not() {
 }
 
 #[test]
+fn what_a_former_tracker_left_takes_nobody_of_its_login_along() {
+    // The former tracker was started from a shell that is gone, as were a namenode and a datanode; one of its tasks is left.
+    let left = proc(25, 1, 25, 7);
+    let procs = [proc(10, 1, 10, 1), left, proc(26, 25, 25, 7), proc(50, 1, 50, 7), proc(51, 1, 51, 7)];
+    let marks = Marks { leader: None, below_us: false, ..marks() };
+    let pids: Vec<i32> = belonging(&marks, OWN, &procs, |pid| pid == 25).iter().map(|proc| proc.pid).collect();
+    assert_eq!(pids, [25, 26]);
+    // An orphan whose session nobody else shares belongs, also when the session's maker has ended.
+    let procs = [proc(10, 1, 10, 1), proc(20, 10, 20, 1), proc(22, 20, 22, 9), proc(23, 10, 23, 9)];
+    assert_eq!(found(&procs, &[]), [20, 22, 23]);
+}
+
+#[test]
 fn a_mark_finds_what_left_everything_else() {
     let daemon = proc(25, 10, 25, 25);
     let its_child = proc(26, 10, 26, 25);

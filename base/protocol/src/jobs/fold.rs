@@ -2,6 +2,7 @@
 
 use super::event::{AppEvent, TaskMetrics, TaskOutcome, TimedEvent};
 use super::ids::{AppId, ExecutorId};
+use crate::limits::TASKS_PER_KIND_MAX;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Failed tasks whose text is kept.
@@ -38,6 +39,8 @@ pub struct AppFold {
     pub accumulators: BTreeMap<String, String>,
     /// Bytes of cached datasets held now, by (executor, dataset, partition).
     pub cached: BTreeMap<(ExecutorId, u32, u32), u64>,
+    /// Their sum.
+    pub cached_now: u64,
     /// The most bytes that were ever held at once.
     pub cached_peak: u64,
 }
@@ -154,6 +157,7 @@ impl AppFold {
             AppEvent::ExecutorLost { executor, reason } => {
                 self.executors.entry(*executor).or_default().lost = Some(reason.clone());
                 self.cached.retain(|(holder, ..), _| holder != executor);
+                self.cached_now = self.cached.values().fold(0, |sum, bytes| sum.saturating_add(*bytes));
             }
             AppEvent::JobStarted { job, action, call_site, stages } => {
                 let (action, call_site, stages) = (action.clone(), call_site.clone(), stages.clone());
@@ -188,9 +192,14 @@ impl AppFold {
         match event {
             AppEvent::StageSubmitted { stage, name, partitions, total, .. } => {
                 let stage = self.stages.entry(*stage).or_default();
-                (stage.name, stage.total, stage.ended_ms) = (name.clone(), *total, 0);
+                // Whatever a driver says, no more is held than a stage can have.
+                let total = (*total).min(u32::try_from(TASKS_PER_KIND_MAX).unwrap_or(u32::MAX));
+                (stage.name, stage.total, stage.ended_ms) = (name.clone(), total, 0);
                 stage.submissions += 1;
-                stage.done = (0..*total).filter(|partition| !partitions.contains(partition)).collect();
+                stage.done = (0..total).collect();
+                for partition in partitions {
+                    stage.done.remove(partition);
+                }
                 if stage.started_ms == 0 {
                     stage.started_ms = at_ms;
                 }
@@ -242,13 +251,10 @@ impl AppFold {
     fn blocks(&mut self, executor: ExecutorId, blocks: &[(u32, u32, u64)]) {
         for (dataset, partition, bytes) in blocks {
             let key = (executor, *dataset, *partition);
-            if *bytes == 0 {
-                self.cached.remove(&key);
-            } else {
-                self.cached.insert(key, *bytes);
-            }
+            let before = if *bytes == 0 { self.cached.remove(&key) } else { self.cached.insert(key, *bytes) };
+            self.cached_now = self.cached_now.saturating_sub(before.unwrap_or(0)).saturating_add(*bytes);
         }
-        self.cached_peak = self.cached_peak.max(self.cached.values().sum());
+        self.cached_peak = self.cached_peak.max(self.cached_now);
     }
 }
 
@@ -303,12 +309,28 @@ mod tests {
     }
 
     #[test]
+    fn a_stage_of_any_size_that_a_driver_names_takes_bounded_memory() {
+        let mut fold = AppFold::default();
+        let submitted = AppEvent::StageSubmitted {
+            stage: 0,
+            generation: 0,
+            name: "huge".to_owned(),
+            parents: Vec::new(),
+            shuffle: None,
+            partitions: vec![0, 2],
+            total: u32::MAX,
+        };
+        fold.add(&at(1, submitted));
+        assert_eq!(fold.stages[&0].done.len(), TASKS_PER_KIND_MAX - 2);
+    }
+
+    #[test]
     fn cached_bytes_follow_the_blocks_and_go_with_their_executor() {
         let blocks = |blocks| AppEvent::BlocksChanged { executor: ExecutorId(1), blocks };
         let mut fold = AppFold::of(&[at(1, blocks(vec![(7, 0, 100), (7, 1, 50)])), at(2, blocks(vec![(7, 0, 0)]))]);
-        assert_eq!((fold.cached.len(), fold.cached_peak), (1, 150));
+        assert_eq!((fold.cached.len(), fold.cached_now, fold.cached_peak), (1, fold.cached.values().sum(), 150));
         fold.add(&at(3, AppEvent::ExecutorLost { executor: ExecutorId(1), reason: "killed".to_owned() }));
-        assert!(fold.cached.is_empty());
+        assert!(fold.cached.is_empty() && fold.cached_now == 0);
     }
 
     #[test]

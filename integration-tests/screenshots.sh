@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Pictures of the status pages at two widths, with a dead datanode and a corrupt file, in OUT (default: target/screenshots).
-# Needs Chromium (Debian: apt-get install chromium) and the built programs (cargo build -p mammoth --bins).
+# Pictures of the status pages at two widths: with a dead datanode, a corrupt file, jobs of both modes and one that failed, in OUT
+# (default: target/screenshots).
+# Needs Chromium (Debian: apt-get install chromium) and the built programs (cargo build --workspace --bins).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=${1:-target/screenshots}
@@ -17,12 +18,12 @@ trap '"$bin/mammoth" down --dir "$dir" >/dev/null 2>&1 || true; rm -rf "$dir" "$
   -D dfs.blocksize=1m -D dfs.namenode.redundancy.interval.seconds=200ms >/dev/null
 . "$dir/env"
 
-shoot() { # NAME PATH: one picture at each width
+shoot() { # NAME PATH [BASE]: one picture at each width
   for width in 1280 390; do
     "$browser" --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking \
       --disable-component-update --disable-sync --hide-scrollbars --user-data-dir="$profile" \
       --window-size="$width,1400" --virtual-time-budget=2000 \
-      --screenshot="$out/$1-$width.png" "$MAMMOTH_HTTP$2" >/dev/null 2>&1
+      --screenshot="$out/$1-$width.png" "${3:-$MAMMOTH_HTTP}$2" >/dev/null 2>&1
     echo "$out/$1-$width.png"
   done
 }
@@ -34,6 +35,18 @@ head -c 200000 /dev/urandom | "$bin/dfs" put - /data/broken.bin
 shoot healthy /
 shoot folder "/explorer?path=/data"
 shoot file "/explorer?path=/data/2026/measurements.bin"
+
+"$bin/mapred" run wordcount /data/readme.md /out/disk 2>/dev/null
+"$bin/mapred" run --mode memory wordcount /data/readme.md /out/memory 2>/dev/null
+# A job whose task panics, four times.
+"$bin/mapred" run "$bin/test-jobs" misbehave always-panic /data/readme.md /out/failed 2>/dev/null || true
+jobtracker=$MAMMOTH_JOBTRACKER
+job() { "$bin/mapred" job -list all 2>/dev/null | grep -o "job_[0-9]*_[0-9]*" | sed -n "$1p"; }
+app=$(curl -s "$jobtracker/api/v1/apps" | grep -o "application_[0-9]*_[0-9]*" | head -1)
+shoot jobtracker / "$jobtracker"
+shoot job "/jobs/$(job 1)" "$jobtracker"
+shoot failed-job "/jobs/$(job 2)" "$jobtracker"
+shoot application "/apps/$app" "$jobtracker"
 
 # A file of which every replica is bad.
 id=$("$bin/dfs" cat /data/broken.bin | wc -c >/dev/null; curl -s "$MAMMOTH_HTTP/api/v1/blocks?path=/data/broken.bin" |

@@ -77,6 +77,20 @@ pub fn duration_ms(ms: u64) -> String {
     }
 }
 
+/// How long something took, in microseconds, to three digits: `0.4 ms`, `38 ms`, `1.24 s`, `12.4 s`; from a minute on as
+/// [`duration_ms`].
+#[must_use]
+pub fn took_us(us: u64) -> String {
+    match us {
+        0 => "0 ms".to_owned(),
+        1..10_000 => format!("{}.{} ms", us / 1000, us % 1000 / 100),
+        10_000..1_000_000 => format!("{} ms", us / 1000),
+        1_000_000..10_000_000 => format!("{}.{:02} s", us / 1_000_000, us % 1_000_000 / 10_000),
+        10_000_000..60_000_000 => format!("{}.{} s", us / 1_000_000, us % 1_000_000 / 100_000),
+        _ => duration_ms(us / 1000),
+    }
+}
+
 /// A wall time in the zone of this host, to the minute: `2026-11-21 08:22`; a dash for 0, which means "never".
 #[must_use]
 pub fn local_time(wall_ms: u64) -> String {
@@ -169,6 +183,20 @@ mod tests {
             (273_600_000, "3 days 4 h"),
         ] {
             assert_eq!(duration_ms(ms), text);
+        }
+    }
+
+    #[test]
+    fn what_took_a_moment_is_told_to_three_digits() {
+        for (us, text) in [
+            (0, "0 ms"),
+            (430, "0.4 ms"),
+            (38_999, "38 ms"),
+            (1_248_000, "1.24 s"),
+            (59_990_000, "59.9 s"),
+            (60_000_000, "1 min"),
+        ] {
+            assert_eq!(took_us(us), text);
         }
     }
 

@@ -6,7 +6,7 @@ use mammoth_protocol::jobs::client::TaskCounts;
 use mammoth_protocol::jobs::fold::{AppFold, StageFold};
 use mammoth_web::html::Html;
 use mammoth_web::page::{Page, Tone, moment, tag, tile};
-use mammoth_web::text::{bytes, count, duration_ms};
+use mammoth_web::text::{bytes, count, took_us};
 
 /// Seconds between two loads while the application runs.
 const REFRESH_S: u32 = 2;
@@ -24,7 +24,7 @@ pub(crate) fn page(app: &AppStatus, fold: &AppFold, wall_ms: u64) -> Page {
     body.add(&tiles(app, fold, wall_ms));
     actions(&mut body, fold, wall_ms);
     stages(&mut body, fold, wall_ms);
-    executors(&mut body, fold);
+    executors(&mut body, fold, app.finished_ms > 0);
     if !fold.failures.is_empty() {
         body.fill(
             "<h2 id=\"failures\">Failures<span class=\"n\">{}</span></h2>",
@@ -121,7 +121,7 @@ fn stage_row(number: u32, stage: &StageFold, wall_ms: u64) -> Html {
     html
 }
 
-fn executors(body: &mut Html, fold: &AppFold) {
+fn executors(body: &mut Html, fold: &AppFold, ended: bool) {
     body.fill("<h2>Executors<span class=\"n\">{}</span></h2>", &[&count(fold.executors.len() as u64)]);
     if fold.executors.is_empty() {
         body.raw("<p class=\"empty\">None yet.</p>");
@@ -134,6 +134,7 @@ fn executors(body: &mut Html, fold: &AppFold) {
     for (id, executor) in &fold.executors {
         let state = match &executor.lost {
             Some(reason) => Html::of("{}<small class=\"path\">{}</small>", &[&tag(Tone::Warn, "gone"), reason]),
+            None if ended => tag(Tone::Off, "ended"),
             None => tag(Tone::Ok, "live"),
         };
         body.fill(
@@ -156,7 +157,7 @@ fn phases(body: &mut Html, fold: &AppFold) {
     for (phase, us) in &fold.total.phases {
         body.fill(
             "<tr><th scope=\"row\">{}</th><td class=\"num\" data-label=\"Time\">{}</td></tr>",
-            &[phase, &duration_ms(us / 1000)],
+            &[phase, &took_us(*us)],
         );
     }
     body.raw("</tbody></table>");

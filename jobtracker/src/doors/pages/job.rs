@@ -106,7 +106,9 @@ fn task_rows(task: &TaskStatus, wall_ms: u64) -> Html {
             "<td data-label=\"Attempt\"><a href=\"{}\">{}</a></td><td class=\"path\" data-label=\"Host\">{}</td>",
             &[&attempt.log, &attempt.attempt.number, &attempt.host],
         );
-        html.fill("<td data-label=\"Phase\">{}</td>", &[&attempt.phase]);
+        // The phase that an attempt ended in says nothing, unless it failed there.
+        let phase = if attempt.state == "SUCCEEDED" { "–" } else { attempt.phase.as_str() };
+        html.fill("<td data-label=\"Phase\">{}</td>", &[&phase]);
         let progress = format!("{:.0} %", f64::from(attempt.progress) * 100.0);
         html.fill(
             "<td class=\"num\" data-label=\"Progress\">{}</td><td class=\"num\" data-label=\"Time\">{}</td></tr>",

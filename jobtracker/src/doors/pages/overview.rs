@@ -4,7 +4,7 @@ use mammoth_protocol::jobs::app::AppStatus;
 use mammoth_protocol::jobs::client::{ClusterStatus, JobState, JobStatus, TaskCounts, TrackerStatus};
 use mammoth_web::html::{Html, Piece};
 use mammoth_web::page::{Page, Tone, fill_bar, moment, tag, tile};
-use mammoth_web::text::{bytes, count, duration_ms, percent};
+use mammoth_web::text::{bytes, count, duration_ms, percent, took_us};
 
 /// Seconds between two loads of the start page.
 const REFRESH_S: u32 = 2;
@@ -158,8 +158,8 @@ pub(crate) fn bar(phase: &str, counts: &TaskCounts) -> Html {
 pub(crate) fn took(started_ms: u64, finished_ms: u64, wall_ms: u64) -> String {
     match (started_ms, finished_ms) {
         (0, _) => "–".to_owned(),
-        (from, 0) => duration_ms(wall_ms.saturating_sub(from)),
-        (from, to) => duration_ms(to.saturating_sub(from)),
+        (from, 0) => took_us(wall_ms.saturating_sub(from).saturating_mul(1000)),
+        (from, to) => took_us(to.saturating_sub(from).saturating_mul(1000)),
     }
 }
 

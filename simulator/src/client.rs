@@ -237,12 +237,12 @@ impl World {
         }
         if let Some(pending) = &self.clients[index].pending {
             if pending.sent > 0 {
-                self.coverage.hit("call repeated");
+                self.sim.coverage.hit("call repeated");
             }
             return self.send_call(index);
         }
         match self.clients[index].task.clone() {
-            Task::Idle if self.healing && self.clients[index].doubt.is_none() => {}
+            Task::Idle if self.sim.healing && self.clients[index].doubt.is_none() => {}
             Task::Idle => self.choose_task(index),
             Task::Write(writing) => self.write_step(index, writing),
             Task::Simple(_) | Task::Futile | Task::Free | Task::Read(_) => self.client_idle(index),
@@ -279,7 +279,7 @@ impl World {
         let Some(pending) = &mut self.clients[index].pending else { return };
         pending.sent += 1;
         let request = pending.request.clone();
-        self.later(RETRY_MS, Event::ClientStep { client: index, plan });
+        self.sim.later(RETRY_MS, Event::ClientStep { client: index, plan });
         self.send_to_namenode(request);
     }
 
@@ -301,7 +301,7 @@ impl World {
     pub(crate) fn client_goes_on(&mut self, index: Index, within_ms: u64) {
         self.clients[index].plan += 1;
         let plan = self.clients[index].plan;
-        let delay = 1 + self.rng.below(within_ms);
-        self.later(delay, Event::ClientStep { client: index, plan });
+        let delay = 1 + self.sim.rng.below(within_ms);
+        self.sim.later(delay, Event::ClientStep { client: index, plan });
     }
 }

@@ -1,10 +1,8 @@
-//! Everything that can happen, and the queue in which it waits.
+//! Everything that can happen.
 
 use mammoth_namenode_core::api::{Answer, Command, Outcome, Query, Reply};
 use mammoth_protocol::internal::{DnCommand, FullReportSlice, HeartbeatRequest, IncrementalReport, RegisterRequest};
 use mammoth_protocol::{Block, CallId, DatanodeId, Epoch, FsError, Seq, Term};
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 
 /// Number of a fake datanode or client.
 pub type Index = usize;
@@ -143,50 +141,4 @@ pub enum Event {
     SafeModeEnds,
     /// Something breaks.
     Fault,
-}
-
-struct Entry {
-    at_ms: u64,
-    number: u64,
-    event: Event,
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        (self.at_ms, self.number) == (other.at_ms, other.number)
-    }
-}
-
-impl Eq for Entry {}
-
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Entry {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at_ms, self.number).cmp(&(other.at_ms, other.number))
-    }
-}
-
-/// Events by time; those of one time in the order in which they were added.
-#[derive(Default)]
-pub struct Queue {
-    heap: BinaryHeap<Reverse<Entry>>,
-    number: u64,
-}
-
-impl Queue {
-    /// Adds an event.
-    pub fn add(&mut self, at_ms: u64, event: Event) {
-        self.number += 1;
-        self.heap.push(Reverse(Entry { at_ms, number: self.number, event }));
-    }
-
-    /// Takes the next event with its time.
-    pub fn take_next(&mut self) -> Option<(u64, Event)> {
-        self.heap.pop().map(|Reverse(entry)| (entry.at_ms, entry.event))
-    }
 }

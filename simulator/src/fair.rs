@@ -70,7 +70,7 @@ impl Fair {
 impl World {
     /// Whether no fault on the block is unnoticed, so that the namenode knows which replicas are good.
     pub(crate) fn is_known(&self, id: BlockId) -> bool {
-        let recent = self.fair.taken.get(&id).is_some_and(|(_, last)| last + NOTICE_MS > self.now_ms);
+        let recent = self.fair.taken.get(&id).is_some_and(|(_, last)| last + NOTICE_MS > self.sim.now_ms);
         let corrupt = |replica: &Replica| replica.corrupt;
         !recent && !self.datanodes.iter().any(|node| node.replicas.get(&id).is_some_and(corrupt))
     }

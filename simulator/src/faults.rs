@@ -35,12 +35,12 @@ const FAULTS: [(u64, Fault); 13] = [
 impl World {
     /// Something breaks, and the next fault is planned.
     pub(crate) fn fault(&mut self) {
-        if self.healing {
+        if self.sim.healing {
             return;
         }
-        let delay = 200 + self.rng.below(PAUSE_MS);
-        self.later(delay, Event::Fault);
-        let mut left = self.rng.below(FAULTS.iter().map(|(weight, _)| weight).sum());
+        let delay = 200 + self.sim.rng.below(PAUSE_MS);
+        self.sim.later(delay, Event::Fault);
+        let mut left = self.sim.rng.below(FAULTS.iter().map(|(weight, _)| weight).sum());
         for (weight, fault) in FAULTS {
             if left < weight {
                 return fault(self);
@@ -50,11 +50,11 @@ impl World {
     }
 
     fn some_datanode(&mut self) -> Index {
-        usize::try_from(self.rng.below(DATANODES as u64)).unwrap_or_default()
+        usize::try_from(self.sim.rng.below(DATANODES as u64)).unwrap_or_default()
     }
 
     fn some_client(&mut self) -> Index {
-        usize::try_from(self.rng.below(CLIENTS as u64)).unwrap_or_default()
+        usize::try_from(self.sim.rng.below(CLIENTS as u64)).unwrap_or_default()
     }
 
     /// Enough datanodes stay to write to.
@@ -68,11 +68,15 @@ impl World {
         if !self.may_miss(index) {
             return;
         }
-        self.coverage.hit("datanode crashed");
+        self.sim.coverage.hit("datanode crashed");
         self.datanodes[index].crash();
         // Some come back before they are missed, some long after.
-        let away = if self.rng.chance(500) { 100 + self.rng.below(3_000) } else { 10_000 + self.rng.below(30_000) };
-        self.later(away, Event::DatanodeStarts(index));
+        let away = if self.sim.rng.chance(500) {
+            100 + self.sim.rng.below(3_000)
+        } else {
+            10_000 + self.sim.rng.below(30_000)
+        };
+        self.sim.later(away, Event::DatanodeStarts(index));
     }
 
     /// Stopped, and continued: before it is missed, or long after.
@@ -81,8 +85,8 @@ impl World {
         if !self.may_miss(index) {
             return;
         }
-        self.coverage.hit("datanode hung");
-        self.datanodes[index].hung_until_ms = self.now_ms + 500 + self.rng.below(30_000);
+        self.sim.coverage.hit("datanode hung");
+        self.datanodes[index].hung_until_ms = self.sim.now_ms + 500 + self.sim.rng.below(30_000);
     }
 
     fn client_crashes(&mut self) {
@@ -90,20 +94,20 @@ impl World {
         if self.clients[index].doubt.is_some() {
             return;
         }
-        self.coverage.hit("client crashed");
-        self.clients[index].crash(self.now_ms);
+        self.sim.coverage.hit("client crashed");
+        self.clients[index].crash(self.sim.now_ms);
         self.client_goes_on(index, 5_000);
     }
 
     /// Stopped, and continued: some after their leases are gone.
     fn client_hangs(&mut self) {
         let index = self.some_client();
-        let most = if self.rng.chance(300) { 90_000 } else { 30_000 };
-        self.coverage.hit("client hung");
+        let most = if self.sim.rng.chance(300) { 90_000 } else { 30_000 };
+        self.sim.coverage.hit("client hung");
         if matches!(self.clients[index].task, Task::Write(_)) {
-            self.coverage.hit("writer hung");
+            self.sim.coverage.hit("writer hung");
         }
-        self.clients[index].hung_until_ms = self.now_ms + 1_000 + self.rng.below(most);
+        self.clients[index].hung_until_ms = self.sim.now_ms + 1_000 + self.sim.rng.below(most);
     }
 
     fn bit_flips(&mut self) {
@@ -112,13 +116,13 @@ impl World {
         // Who recovers a file that was left open does not read all of it: it may take the bad replica for good.
         let closed = |id: &BlockId| self.namenode.owner_of(*id).is_some();
         let fair: Vec<BlockId> = ids.into_iter().filter(|id| closed(id) && self.may_lose(index, *id)).collect();
-        let Some(id) = self.rng.pick(&fair).copied() else { return };
-        self.coverage.hit("bit flipped");
-        self.fair.took(id, self.now_ms);
+        let Some(id) = self.sim.rng.pick(&fair).copied() else { return };
+        self.sim.coverage.hit("bit flipped");
+        self.fair.took(id, self.sim.now_ms);
         if let Some(replica) = self.datanodes[index].replicas.get_mut(&id) {
             replica.corrupt = true;
         }
-        if self.rng.chance(300) {
+        if self.sim.rng.chance(300) {
             self.scrub(index);
         }
     }
@@ -131,7 +135,7 @@ impl World {
         let flipped: Vec<BlockId> =
             self.datanodes[index].replicas.iter().filter(|(_, r)| r.corrupt).map(|(id, _)| *id).collect();
         for id in flipped {
-            self.coverage.hit("corruption found");
+            self.sim.coverage.hit("corruption found");
             self.datanodes[index].set_aside(id);
         }
         self.report_soon(index);
@@ -147,7 +151,7 @@ impl World {
     /// A volume whose loss is fair, with the blocks on it; the other one works.
     fn some_volume(&mut self) -> Option<(Index, usize, Vec<BlockId>)> {
         let index = self.some_datanode();
-        let volume = usize::try_from(self.rng.below(VOLUMES as u64)).unwrap_or_default();
+        let volume = usize::try_from(self.sim.rng.below(VOLUMES as u64)).unwrap_or_default();
         let node = &self.datanodes[index];
         if !self.may_miss(index) || node.volumes.iter().any(|volume| volume.failed) {
             return None;
@@ -160,35 +164,35 @@ impl World {
     /// A datanode goes down and comes back with an empty volume in place of an old one.
     fn volume_is_replaced(&mut self) {
         let Some((index, volume, ids)) = self.some_volume() else { return };
-        self.coverage.hit("volume replaced");
-        ids.into_iter().for_each(|id| self.fair.took(id, self.now_ms));
+        self.sim.coverage.hit("volume replaced");
+        ids.into_iter().for_each(|id| self.fair.took(id, self.sim.now_ms));
         self.datanodes[index].crash();
         self.datanodes[index].replace(volume);
-        let delay = 500 + self.rng.below(20_000);
-        self.later(delay, Event::DatanodeStarts(index));
+        let delay = 500 + self.sim.rng.below(20_000);
+        self.sim.later(delay, Event::DatanodeStarts(index));
     }
 
     /// A volume stops working while its datanode goes on.
     fn volume_fails(&mut self) {
         let Some((index, volume, ids)) = self.some_volume() else { return };
-        self.coverage.hit("volume failed");
-        ids.into_iter().for_each(|id| self.fair.took(id, self.now_ms));
+        self.sim.coverage.hit("volume failed");
+        ids.into_iter().for_each(|id| self.fair.took(id, self.sim.now_ms));
         self.datanodes[index].lose(volume);
         self.datanodes[index].volumes[volume].failed = true;
     }
 
     /// Somebody sets the clock of the namenode's host.
     fn wall_clock_jumps(&mut self) {
-        self.coverage.hit("wall clock jumped");
-        self.wall_offset_ms = self.rng.below(WALL_JUMP_MS);
+        self.sim.coverage.hit("wall clock jumped");
+        self.sim.wall_offset_ms = self.sim.rng.below(WALL_JUMP_MS);
     }
 
     fn safe_mode_begins(&mut self) {
         if self.namenode.is_up() {
-            self.coverage.hit("safe mode by hand");
+            self.sim.coverage.hit("safe mode by hand");
             self.namenode_safe_mode(SafeModeAction::Enter);
-            let delay = 200 + self.rng.below(5_000);
-            self.later(delay, Event::SafeModeEnds);
+            let delay = 200 + self.sim.rng.below(5_000);
+            self.sim.later(delay, Event::SafeModeEnds);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::client::{Client, Task};
 use crate::event::Event;
+use crate::kernel::Model;
 use crate::oracle::{Content, Known, begins_with, length};
 use crate::world::{DATANODES, World};
 use mammoth_protocol::BlockId;
@@ -13,45 +14,34 @@ const LOOK_MS: u64 = 2_000;
 
 impl World {
     /// Stops the faults and lets time pass until all is well.
-    pub(crate) fn heal(&mut self) {
-        self.healing = true;
+    pub(crate) fn faults_are_over(&mut self) {
         self.namenode_is_spared();
         for index in 0..DATANODES {
             if !self.datanodes[index].up {
-                self.later(1, Event::DatanodeStarts(index));
+                self.sim.later(1, Event::DatanodeStarts(index));
             }
         }
         if !self.namenode.is_up() {
-            self.later(1, Event::NamenodeStarts);
+            self.sim.later(1, Event::NamenodeStarts);
         }
-        let deadline = self.now_ms + HEAL_MS;
-        let mut look = self.now_ms + LOOK_MS;
-        while self.violation.is_none() {
-            self.step();
-            if self.now_ms < look {
-                continue;
-            }
-            look = self.now_ms + LOOK_MS;
-            self.scrub_all();
-            let Some(reason) = self.not_healed() else { break };
-            if self.now_ms > deadline {
-                return self.violation(format!("not healed after {} s: {reason}", HEAL_MS / 1000));
-            }
-        }
-        if self.violation.is_none() {
+        self.settle(HEAL_MS, LOOK_MS, |world| {
+            world.scrub_all();
+            world.not_well()
+        });
+        if self.sim.is_right() {
             self.check_views();
             self.check_bytes();
         }
     }
 
     /// What is still to be done, if anything.
-    fn not_healed(&self) -> Option<String> {
+    fn not_well(&self) -> Option<String> {
         let busy = |c: &&Client| !matches!(c.task, Task::Idle) || c.pending.is_some() || c.doubt.is_some();
         if let Some(client) = self.clients.iter().find(busy) {
             let (task, pending, doubt) = (&client.task, &client.pending, &client.doubt);
             return Some(format!("client {} is at {task:?}, waits for {pending:?}, doubts {doubt:?}", client.index));
         }
-        let (open, unsafe_reason) = self.namenode.unrest(self.now())?;
+        let (open, unsafe_reason) = self.namenode.unrest(self.sim.now())?;
         if let Some(reason) = unsafe_reason {
             return Some(reason);
         }
@@ -91,7 +81,7 @@ impl World {
             }
         }
         if let Some(what) = wrong.first() {
-            self.violation(what.clone());
+            self.sim.violation(what.clone());
         }
     }
 

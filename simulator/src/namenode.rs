@@ -8,10 +8,8 @@ mod planted;
 use crate::bugs::Bug;
 use crate::coverage::Coverage;
 use crate::event::{Event, Index, Request, Response};
+use crate::kernel::disk::{Disk, Process};
 use crate::world::World;
-use mammoth_journal::GroupCommit;
-use mammoth_journal::checkpoint::{CheckpointCommand, CheckpointWriter, MemoryStore, Slicer};
-use mammoth_journal::log::{Log, MemoryDisk};
 use mammoth_namenode_core::api::{Command, CoreConfig, Outcome, Reply, Report, SafeModeAction};
 use mammoth_namenode_core::{Edit, State};
 use mammoth_protocol::internal::DnCommand;
@@ -25,12 +23,9 @@ const TICKS_AT_ONCE: usize = 100;
 
 /// The disk that outlives the process, and the process if it runs.
 pub struct Namenode {
-    disk: MemoryDisk,
-    store: MemoryStore,
+    disk: Disk<State>,
     live: Option<Box<Live>>,
     lives: u64,
-    /// Every decision of every life that may still be on the disk.
-    history: Vec<(Seq, Vec<Edit>)>,
     /// The disk will fail at the next sync.
     disk_fails: bool,
     /// When it is to die.
@@ -52,15 +47,7 @@ enum Fate {
 type Effect = Option<Response>;
 
 struct Live {
-    state: State,
-    group: GroupCommit<Effect>,
-    log: Log<MemoryDisk>,
-    /// Last record of the group that is being synced.
-    syncing: Option<Seq>,
-    slicer: Slicer,
-    writer: CheckpointWriter<MemoryStore>,
-    /// A step of the checkpoint that waits for the log.
-    step: Option<CheckpointCommand>,
+    process: Process<State, Effect>,
     term: Term,
     registrations: u64,
 }
@@ -116,14 +103,10 @@ impl Namenode {
     /// A namenode with an empty disk, not yet started.
     #[must_use]
     pub fn new() -> Self {
-        let mut disk = MemoryDisk::new();
-        Log::format(&mut disk, CLUSTER).expect("an empty memory disk takes a log");
         Self {
-            disk,
-            store: MemoryStore::new(),
+            disk: Disk::new(CLUSTER),
             live: None,
             lives: 0,
-            history: Vec::new(),
             disk_fails: false,
             fate: None,
             memory: planted::Memory::default(),
@@ -139,7 +122,7 @@ impl Namenode {
     /// It runs, and everything that it has decided is durable.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.live.as_ref().is_some_and(|live| live.group.is_idle())
+        self.live.as_ref().is_some_and(|live| live.process.group.is_idle())
     }
 }
 
@@ -176,7 +159,7 @@ impl Live {
         command: &Command,
         answer: Option<Answerer>,
     ) -> bool {
-        let decided = self.state.decide(steps.now, steps.entropy(), caller, command);
+        let decided = self.process.state.decide(steps.now, steps.entropy(), caller, command);
         let accepted = matches!(&decided, Ok(decision) if !matches!(decision.reply, Reply::Refused(_)));
         steps.coverage.hit(doors::name_of(command, accepted));
         match decided {
@@ -190,10 +173,10 @@ impl Live {
                 let early = steps.bug == Some(Bug::ReplyBeforeSync);
                 let (now_out, later) = if early { (effect, None) } else { (None, effect) };
                 steps.out.extend(now_out);
-                let seq = self.group.decided(|out| State::encode_edits(logged, out), later);
+                let seq = self.process.group.decided(|out| State::encode_edits(logged, out), later);
                 let seq = seq.expect("records are short and the log works");
                 for edit in &decision.edits {
-                    self.state.apply(seq, edit);
+                    self.process.state.apply(seq, edit);
                 }
                 steps.memory.decided(&decision.edits);
                 steps.history.push((seq, decision.edits));
@@ -206,12 +189,12 @@ impl Live {
     /// What saw state that may not be durable leaves only when it is.
     fn hold(&mut self, steps: &mut Steps<'_>, effect: Effect) {
         let early = steps.bug == Some(Bug::ReplyBeforeSync);
-        let ready = if early { Some(effect) } else { self.group.hold(effect).expect("the log works") };
+        let ready = if early { Some(effect) } else { self.process.group.hold(effect).expect("the log works") };
         steps.out.extend(ready.flatten());
     }
 
     fn observe(&mut self, steps: &mut Steps<'_>, report: Report) -> Outcome {
-        let mut outcome = self.state.observe(steps.now, report);
+        let mut outcome = self.process.state.observe(steps.now, report);
         for command in std::mem::take(&mut outcome.commands) {
             self.carry_out(steps, &internal(), &command, None);
         }
@@ -223,7 +206,7 @@ impl Live {
         if steps.bug == Some(Bug::OrderBeforeSync) {
             steps.out.push(response);
         } else {
-            let ready = self.group.hold(Some(response)).expect("the log works");
+            let ready = self.process.group.hold(Some(response)).expect("the log works");
             steps.out.extend(ready.flatten());
         }
     }
@@ -237,14 +220,14 @@ impl Live {
 impl World {
     /// Lets the namenode work, if it runs, and sends what may leave.
     fn with_namenode(&mut self, work: impl FnOnce(&mut Live, &mut Steps<'_>)) {
-        let now = self.now();
+        let now = self.sim.now();
         let Some(mut live) = self.namenode.live.take() else { return };
         self.touched = true;
         let mut steps = Steps {
             now,
-            rng: &mut self.rng,
-            coverage: &mut self.coverage,
-            history: &mut self.namenode.history,
+            rng: &mut self.sim.rng,
+            coverage: &mut self.sim.coverage,
+            history: &mut self.namenode.disk.history,
             memory: &mut self.namenode.memory,
             bug: self.bug,
             out: Vec::new(),
@@ -273,12 +256,12 @@ impl World {
     /// A message has arrived.
     pub(crate) fn namenode_takes(&mut self, request: Request) {
         if !self.namenode.is_up() {
-            return self.coverage.hit("request to a namenode that is down");
+            return self.sim.coverage.hit("request to a namenode that is down");
         }
         if let Request::Command { client, call, copy: true, .. } = &request
             && self.clients[*client].refused.contains(call)
         {
-            return self.coverage.hit("late copy of a refused call");
+            return self.sim.coverage.hit("late copy of a refused call");
         }
         self.with_namenode(|live, steps| live.take(steps, request));
     }
@@ -288,11 +271,11 @@ impl World {
         if life != self.namenode.lives || !self.namenode.is_up() {
             return;
         }
-        self.later(TICK_MS, Event::Tick { life });
+        self.sim.later(TICK_MS, Event::Tick { life });
         self.with_namenode(|live, steps| {
             for _ in 0..TICKS_AT_ONCE {
                 let entropy = steps.entropy();
-                let outcome = live.state.tick(steps.now, entropy);
+                let outcome = live.process.state.tick(steps.now, entropy);
                 for command in &outcome.commands {
                     live.carry_out(steps, &internal(), command, None);
                 }

@@ -1,156 +1,70 @@
-//! The whole of a run: nodes, clients, the queue, the seed.
+//! The whole of a run: nodes and clients, and the network between them.
 
 use crate::bugs::Bug;
 use crate::client::Client;
-use crate::coverage::Coverage;
 use crate::datanode::Datanode;
-use crate::event::{Event, Index, Queue, Request, Response};
+use crate::event::{Event, Index, Request, Response};
 use crate::fair::Fair;
+use crate::kernel::{Kernel, Model, Verdict};
 use crate::namenode::Namenode;
-use crate::rng::Rng;
 use mammoth_namenode_core::api::SafeModeAction;
-use mammoth_protocol::{DatanodeId, Now};
+use mammoth_protocol::DatanodeId;
 
 /// Fake datanodes and clients of a world.
 pub const DATANODES: usize = 5;
 /// Fake clients.
 pub const CLIENTS: usize = 4;
 
-/// How a run ended.
-#[derive(Clone, Debug)]
-pub struct Verdict {
-    /// What went wrong, if anything did.
-    pub violation: Option<String>,
-    /// A digest of everything that happened: the same seed gives the same.
-    pub trace: u64,
-    /// What was exercised.
-    pub coverage: Coverage,
-    /// Events before the faults stopped.
-    pub events: u64,
-}
-
 /// Everything.
 pub struct World {
-    /// Milliseconds since the start.
-    pub now_ms: u64,
-    /// What will happen.
-    pub queue: Queue,
-    /// All choices.
-    pub rng: Rng,
+    /// Clock, events, choices.
+    pub sim: Kernel<Event>,
     /// The namenode with its disk.
     pub namenode: Namenode,
     /// The datanodes.
     pub datanodes: Vec<Datanode>,
     /// The clients.
     pub clients: Vec<Client>,
-    /// What was exercised.
-    pub coverage: Coverage,
     /// The planted mistake.
     pub bug: Option<Bug>,
-    /// Faults have stopped; clients finish what they are at.
-    pub healing: bool,
     /// Identities of writers given out.
     pub writers: u64,
     /// What faults have taken.
     pub fair: Fair,
-    /// The namenode's wall clock is so far ahead.
-    pub wall_offset_ms: u64,
-    /// Its monotonic clock begins anew with every life.
-    pub monotonic_offset_ms: u64,
-    /// The first thing that went wrong.
-    pub violation: Option<String>,
     /// The namenode's state may have changed since its invariants were checked.
     pub touched: bool,
-    tells: bool,
-    trace: u64,
 }
 
 /// Runs one seed: `events` events with faults, then healing.
 #[must_use]
 pub fn run(seed: u64, events: u64, bug: Option<Bug>) -> Verdict {
-    let mut world = World::new(seed, bug);
-    let mut count = 0;
-    while count < events && world.violation.is_none() {
-        world.step();
-        count += 1;
-    }
-    if world.violation.is_none() {
-        world.heal();
-    }
-    Verdict { violation: world.violation, trace: world.trace, coverage: world.coverage, events: count }
+    World::new(seed, bug).run(events)
 }
 
-impl World {
-    /// A world at its start: the namenode and all datanodes are about to run.
-    #[must_use]
-    pub fn new(seed: u64, bug: Option<Bug>) -> Self {
-        let mut world = Self {
-            now_ms: 1,
-            queue: Queue::default(),
-            rng: Rng::new(seed),
-            namenode: Namenode::new(),
-            datanodes: (0..DATANODES).map(Datanode::new).collect(),
-            clients: (0..CLIENTS).map(Client::new).collect(),
-            coverage: Coverage::default(),
-            bug,
-            healing: false,
-            writers: 0,
-            fair: Fair::default(),
-            wall_offset_ms: 0,
-            monotonic_offset_ms: 0,
-            violation: None,
-            touched: false,
-            tells: std::env::var_os("MAMMOTH_SIM_TRACE").is_some(),
-            trace: 0xcbf2_9ce4_8422_2325,
-        };
-        world.later(1, Event::NamenodeStarts);
-        for index in 0..DATANODES {
-            world.later(2 + index as u64, Event::HeartbeatDue(index));
-        }
-        for index in 0..CLIENTS {
-            world.client_goes_on(index, 500);
-        }
-        world.later(2_000, Event::Fault);
-        world
+impl Model for World {
+    type Event = Event;
+
+    fn sim(&mut self) -> &mut Kernel<Event> {
+        &mut self.sim
     }
 
-    /// Both clocks.
-    #[must_use]
-    pub fn now(&self) -> Now {
-        Now {
-            monotonic_ms: self.monotonic_offset_ms + self.now_ms,
-            wall_ms: 1_700_000_000_000 + self.wall_offset_ms + self.now_ms,
+    fn wakes_ms(&self, event: &Event) -> u64 {
+        match event {
+            Event::HeartbeatDue(index)
+            | Event::ReportDue(index)
+            | Event::Order(index, ..)
+            | Event::FromNamenode(
+                Response::Registered(index, ..) | Response::Orders(index, ..) | Response::Taken(index, ..),
+            ) => self.datanodes[*index].hung_until_ms,
+            Event::ClientStep { client, .. }
+            | Event::FromNamenode(Response::Reply { client, .. } | Response::Answer { client, .. }) => {
+                self.clients[*client].hung_until_ms
+            }
+            _ => 0,
         }
     }
 
-    /// Adds an event.
-    pub fn later(&mut self, delay_ms: u64, event: Event) {
-        self.queue.add(self.now_ms + delay_ms, event);
-    }
-
-    /// Notes what went wrong; the first is what counts.
-    pub fn violation(&mut self, what: String) {
-        if self.violation.is_none() {
-            self.violation = Some(format!("at {} ms: {what}", self.now_ms));
-        }
-    }
-
-    /// The number of a datanode.
-    #[must_use]
-    pub fn datanode_of(&self, id: DatanodeId) -> Option<Index> {
-        self.datanodes.iter().position(|node| node.id == id)
-    }
-
-    /// Lets the next event happen.
-    pub fn step(&mut self) {
-        let Some((at_ms, event)) = self.queue.take_next() else {
-            return self.violation("nothing is left to happen".to_owned());
-        };
-        self.now_ms = self.now_ms.max(at_ms);
-        if let Some(wakes_ms) = self.addressee_hangs_until(&event) {
-            return self.queue.add(wakes_ms, event);
-        }
-        self.record(&event);
+    fn happen(&mut self, event: Event) {
         match event {
             Event::ToNamenode(request) => self.namenode_takes(request),
             Event::FromNamenode(response) => self.deliver(response),
@@ -172,15 +86,40 @@ impl World {
         }
     }
 
-    /// Folds an event into the trace.
-    fn record(&mut self, event: &Event) {
-        let text = format!("{} {event:?}", self.now_ms);
-        if self.tells {
-            eprintln!("{text}");
+    fn heal(&mut self) {
+        self.faults_are_over();
+    }
+}
+
+impl World {
+    /// A world at its start: the namenode and all datanodes are about to run.
+    #[must_use]
+    pub fn new(seed: u64, bug: Option<Bug>) -> Self {
+        let mut world = Self {
+            sim: Kernel::new(seed),
+            namenode: Namenode::new(),
+            datanodes: (0..DATANODES).map(Datanode::new).collect(),
+            clients: (0..CLIENTS).map(Client::new).collect(),
+            bug,
+            writers: 0,
+            fair: Fair::default(),
+            touched: false,
+        };
+        world.sim.later(1, Event::NamenodeStarts);
+        for index in 0..DATANODES {
+            world.sim.later(2 + index as u64, Event::HeartbeatDue(index));
         }
-        for byte in text.bytes() {
-            self.trace = (self.trace ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        for index in 0..CLIENTS {
+            world.client_goes_on(index, 500);
         }
+        world.sim.later(2_000, Event::Fault);
+        world
+    }
+
+    /// The number of a datanode.
+    #[must_use]
+    pub fn datanode_of(&self, id: DatanodeId) -> Option<Index> {
+        self.datanodes.iter().position(|node| node.id == id)
     }
 
     fn deliver(&mut self, response: Response) {
@@ -196,37 +135,16 @@ impl World {
     /// Whether a datanode runs and moves.
     #[must_use]
     pub fn reachable(&self, index: Index) -> bool {
-        self.datanodes[index].up && self.datanodes[index].hung_until_ms <= self.now_ms
+        self.datanodes[index].up && self.datanodes[index].hung_until_ms <= self.sim.now_ms
     }
 
-    /// When the process wakes that an event is for, if it is stopped.
-    fn addressee_hangs_until(&self, event: &Event) -> Option<u64> {
-        let until_ms = match event {
-            Event::HeartbeatDue(index)
-            | Event::ReportDue(index)
-            | Event::Order(index, ..)
-            | Event::FromNamenode(
-                Response::Registered(index, ..) | Response::Orders(index, ..) | Response::Taken(index, ..),
-            ) => self.datanodes[*index].hung_until_ms,
-            Event::ClientStep { client, .. }
-            | Event::FromNamenode(Response::Reply { client, .. } | Response::Answer { client, .. }) => {
-                self.clients[*client].hung_until_ms
-            }
-            _ => 0,
-        };
-        (until_ms > self.now_ms).then_some(until_ms)
-    }
-
-    /// Most messages are quick, some are not.
     fn delay(&mut self) -> u64 {
-        let most = if self.rng.chance(100) { 400 } else { 20 };
-        1 + self.rng.below(most)
+        self.sim.message_ms(20, 400, 100)
     }
 
     /// Sends a message to the namenode: lost, doubled or just late.
     pub fn send_to_namenode(&mut self, request: Request) {
-        if !self.healing && self.rng.chance(30) {
-            self.coverage.hit("request lost");
+        if self.sim.network_mishap(30, "request lost") {
             return;
         }
         let delay = self.delay();
@@ -241,23 +159,21 @@ impl World {
             | Request::Full(..)
             | Request::CommitSync(..) => true,
         };
-        if doubled && !self.healing && self.rng.chance(40) {
-            self.coverage.hit("request doubled");
-            let again = delay + self.rng.below(1_500);
+        if doubled && self.sim.network_mishap(40, "request doubled") {
+            let again = delay + self.sim.rng.below(1_500);
             let mut copy = request.clone();
             copy.is_copy();
-            self.later(again, Event::ToNamenode(copy));
+            self.sim.later(again, Event::ToNamenode(copy));
         }
-        self.later(delay, Event::ToNamenode(request));
+        self.sim.later(delay, Event::ToNamenode(request));
     }
 
     /// Sends a message from the namenode: lost or just late.
     pub fn send_from_namenode(&mut self, response: Response) {
-        if !self.healing && self.rng.chance(30) {
-            self.coverage.hit("response lost");
+        if self.sim.network_mishap(30, "response lost") {
             return;
         }
         let delay = self.delay();
-        self.later(delay, Event::FromNamenode(response));
+        self.sim.later(delay, Event::FromNamenode(response));
     }
 }

@@ -23,9 +23,9 @@ impl World {
         if !self.clients[index].view.known.contains_key(&folder) {
             return self.mkdir(index, folder);
         }
-        match self.rng.below(100) {
+        match self.sim.rng.below(100) {
             0..=7 => {
-                let name = format!("{folder}/d{}", self.rng.below(3));
+                let name = format!("{folder}/d{}", self.sim.rng.below(3));
                 self.mkdir(index, name);
             }
             8..=39 => self.write_new(index),
@@ -56,22 +56,22 @@ impl World {
     /// A file name in the client's folder or one of its subfolders.
     fn file_name(&mut self, index: Index) -> String {
         let dirs = self.clients[index].view.dirs();
-        let dir = self.rng.pick(&dirs).cloned().unwrap_or_default();
-        format!("{dir}/f{}", self.rng.below(4))
+        let dir = self.sim.rng.pick(&dirs).cloned().unwrap_or_default();
+        format!("{dir}/f{}", self.sim.rng.below(4))
     }
 
     fn some_path(&mut self, index: Index) -> Option<String> {
         let all: Vec<String> = self.clients[index].view.known.keys().skip(1).cloned().collect();
-        self.rng.pick(&all).cloned()
+        self.sim.rng.pick(&all).cloned()
     }
 
     fn some_file(&mut self, index: Index) -> Option<String> {
         let files = self.clients[index].view.files();
-        self.rng.pick(&files).cloned()
+        self.sim.rng.pick(&files).cloned()
     }
 
     fn some_replication(&mut self) -> u16 {
-        match self.rng.below(100) {
+        match self.sim.rng.below(100) {
             0..=14 => 1,
             15..=39 => 2,
             _ => 3,
@@ -97,19 +97,19 @@ impl World {
             if self.clients[index].view.dirs().contains(&name) {
                 return self.client_idle(index);
             }
-            self.coverage.hit("overwrite");
+            self.sim.coverage.hit("overwrite");
         }
         let command = self.creation(index, &name, true, replication);
         let change = Change::Create(name.clone(), replication);
         // More than a file's own row of blocks holds, now and then.
-        let blocks_left = if self.rng.chance(100) { 4 + self.rng.below(4) } else { self.rng.below(4) };
+        let blocks_left = if self.sim.rng.chance(100) { 4 + self.sim.rng.below(4) } else { self.sim.rng.below(4) };
         self.clients[index].task = Task::Write(self.writing(name, blocks_left));
         self.call(index, command, change);
     }
 
     fn writing(&mut self, path: String, blocks_left: u64) -> Writing {
         self.writers += 1;
-        let pace_ms = if self.rng.chance(150) { 4_000 } else { 150 };
+        let pace_ms = if self.sim.rng.chance(150) { 4_000 } else { 150 };
         Writing {
             pace_ms,
             opened_as: path.clone(),
@@ -136,7 +136,7 @@ impl World {
             self.fair.single(*last);
         }
         let command = Command::Append { path: path(&name), client: self.clients[index].name(), new_block: false };
-        let blocks_left = self.rng.below(2);
+        let blocks_left = self.sim.rng.below(2);
         self.clients[index].task = Task::Write(self.writing(name.clone(), blocks_left));
         self.call(index, command, Change::Reopen(name));
     }
@@ -158,7 +158,7 @@ impl World {
     }
 
     fn renaming(&mut self, from: &str, to: &str) -> Command {
-        if self.rng.chance(500) {
+        if self.sim.rng.chance(500) {
             Command::Rename { src: path(from), dst: path(to) }
         } else {
             Command::Rename2 { src: path(from), dst: path(to), overwrite: false }
@@ -171,7 +171,7 @@ impl World {
         if self.clients[index].view.known.contains_key(&to) {
             return false;
         }
-        self.coverage.hit("rename of a file that is being written");
+        self.sim.coverage.hit("rename of a file that is being written");
         let command = self.renaming(&from, &to);
         writing.phase = Phase::Renaming;
         self.clients[index].task = Task::Write(writing.clone());
@@ -196,10 +196,10 @@ impl World {
 
     fn change_attributes(&mut self, index: Index) {
         let Some(name) = self.some_path(index) else { return self.client_idle(index) };
-        let command = match self.rng.below(3) {
+        let command = match self.sim.rng.below(3) {
             0 => Command::SetPermission { path: path(&name), mode: 0o600 },
             1 => Command::SetOwner { path: path(&name), owner: Some("other".to_owned()), group: None },
-            _ => Command::SetTimes { path: path(&name), mtime_ms: Some(self.rng.below(1 << 40)), atime_ms: None },
+            _ => Command::SetTimes { path: path(&name), mtime_ms: Some(self.sim.rng.below(1 << 40)), atime_ms: None },
         };
         self.simple(index, command, Change::Inner);
     }
@@ -215,14 +215,14 @@ impl World {
     /// Takes the lease of a file that a client left open, or that another one is writing.
     fn recover_lease(&mut self, index: Index) {
         let mut open = self.clients[index].view.open_files();
-        if self.rng.chance(300) {
+        if self.sim.rng.chance(300) {
             let writers = self.clients.iter().filter_map(|client| match &client.task {
                 Task::Write(writing) => Some(writing.path.clone()),
                 _ => None,
             });
             open = writers.collect();
         }
-        let Some(name) = self.rng.pick(&open).cloned() else { return self.client_idle(index) };
+        let Some(name) = self.sim.rng.pick(&open).cloned() else { return self.client_idle(index) };
         let command = Command::RecoverLease { path: path(&name), client: self.clients[index].name() };
         self.clients[index].task = Task::Free;
         self.call(index, command, Change::Inner);

@@ -15,7 +15,7 @@ impl World {
     pub(crate) fn write_step(&mut self, index: Index, mut writing: Writing) {
         match writing.phase {
             Phase::NextBlock => {
-                let renamed = self.rng.chance(50) && self.rename_in_between(index, &mut writing);
+                let renamed = self.sim.rng.chance(50) && self.rename_in_between(index, &mut writing);
                 if !renamed {
                     self.next_block(index, writing);
                 }
@@ -59,7 +59,7 @@ impl World {
         let places = located.places.iter();
         let targets = places.filter_map(|place| Some((self.datanode_of(place.datanode)?, place.storage))).collect();
         writing.blocks_left = writing.blocks_left.saturating_sub(1);
-        let goal = if writing.blocks_left > 0 { BLOCK_SIZE } else { 1 + self.rng.below(BLOCK_SIZE) };
+        let goal = if writing.blocks_left > 0 { BLOCK_SIZE } else { 1 + self.sim.rng.below(BLOCK_SIZE) };
         let block = Block { len: 0, ..located.block };
         writing.current = Some(Current { block, targets, acked: Vec::new(), goal, set_up: false, sure: false });
         writing.phase = Phase::Streaming;
@@ -71,18 +71,18 @@ impl World {
         if !current.set_up {
             let failed = self.set_up_pipeline(&current);
             if let Some(failed) = failed {
-                self.coverage.hit("pipeline set-up failed");
+                self.sim.coverage.hit("pipeline set-up failed");
                 writing.exclude.push(failed);
                 return self.abandon_block(index, writing, current);
             }
             current.set_up = true;
         }
         let have = length(&current.acked);
-        if have > 0 && self.rng.chance(50) {
+        if have > 0 && self.sim.rng.chance(50) {
             return self.flush(index, writing, current);
         }
-        let end = have >= current.goal || self.rng.chance(500);
-        let upto = if end { current.goal } else { (have + 1 + self.rng.below(40)).min(current.goal) };
+        let end = have >= current.goal || self.sim.rng.chance(500);
+        let upto = if end { current.goal } else { (have + 1 + self.sim.rng.below(40)).min(current.goal) };
         if upto > have {
             current.acked.push((writing.writer, upto));
         }
@@ -101,7 +101,7 @@ impl World {
             self.renew_lease(index);
             return self.client_goes_on(index, writing.pace_ms);
         }
-        self.coverage.hit("pipeline broke");
+        self.sim.coverage.hit("pipeline broke");
         cut(&mut current.acked, have);
         current.targets.retain(|(target, _)| !failed.contains(target));
         self.rebuild(index, writing, current);
@@ -124,7 +124,7 @@ impl World {
     /// Asks for a new stamp, if any datanode is left; gives the file up otherwise.
     fn rebuild(&mut self, index: Index, writing: &mut Writing, current: Current) {
         if current.targets.is_empty() {
-            self.coverage.hit("all datanodes of a pipeline lost");
+            self.sim.coverage.hit("all datanodes of a pipeline lost");
             writing.current = Some(current);
             return self.give_up(index, writing.clone());
         }
@@ -138,7 +138,7 @@ impl World {
     /// The writer leaves the file as it is.
     pub(crate) fn give_up(&mut self, index: Index, writing: Writing) {
         self.clients[index].task = Task::Write(writing);
-        self.clients[index].crash(self.now_ms);
+        self.clients[index].crash(self.sim.now_ms);
         self.client_goes_on(index, 5_000);
     }
 
@@ -246,6 +246,6 @@ impl World {
 
     /// A connection between client and datanode breaks now and then while faults go on.
     fn link_breaks(&mut self) -> bool {
-        !self.healing && self.rng.chance(15)
+        self.sim.mishap(15)
     }
 }

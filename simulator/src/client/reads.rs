@@ -17,9 +17,9 @@ impl World {
         if let Task::Read(name) = self.clients[index].task.clone() {
             match result {
                 Ok(Answer::Blocks(blocks)) => self.check_read(index, &name, &blocks),
-                Ok(other) => self.violation(format!("a read of {name} answered {other:?}")),
+                Ok(other) => self.sim.violation(format!("a read of {name} answered {other:?}")),
                 Err(error) if error.code.is_retryable() => {}
-                Err(error) => self.violation(format!("a read of {name} was refused: {error:?}")),
+                Err(error) => self.sim.violation(format!("a read of {name} was refused: {error:?}")),
             }
         }
         self.client_idle(index);
@@ -29,7 +29,7 @@ impl World {
         let Some(Known::File(content, _)) = self.clients[index].view.known.get(name).cloned() else { return };
         match content {
             Content::Closed(expected) => {
-                self.coverage.hit("read of a closed file");
+                self.sim.coverage.hit("read of a closed file");
                 self.check_closed(name, found, &expected);
             }
             Content::Open(acked) if found.open => self.check_acked(name, found, &acked),
@@ -45,7 +45,7 @@ impl World {
         let ids: Vec<_> = found.blocks.iter().map(|located| (located.block.id, located.block.len)).collect();
         let right: Vec<_> = expected.iter().map(|(id, history)| (*id, length(history))).collect();
         if ids != right {
-            return self.violation(format!("{name} should have blocks {expected:?} and has {ids:?}"));
+            return self.sim.violation(format!("{name} should have blocks {expected:?} and has {ids:?}"));
         }
         for (located, (_, history)) in found.blocks.iter().zip(expected) {
             self.check_places(name, located, history);
@@ -61,13 +61,15 @@ impl World {
                 // Bytes of a block that is being written are not known to the namenode.
                 Some(located) if !found.open || !last => {
                     if located.block.len < length(history) {
-                        self.violation(format!("{name}: {located:?} lost bytes of {history:?}"));
+                        self.sim.violation(format!("{name}: {located:?} lost bytes of {history:?}"));
                     }
                     self.check_places(name, located, history);
                 }
                 Some(_) => {}
                 None if length(history) == 0 => {}
-                None => self.violation(format!("{name} lost block {id} with the acknowledged {history:?}: {found:?}")),
+                None => {
+                    self.sim.violation(format!("{name} lost block {id} with the acknowledged {history:?}: {found:?}"))
+                }
             }
         }
     }
@@ -82,16 +84,16 @@ impl World {
             }
             if replica.corrupt {
                 if self.bug != Some(crate::Bug::CorruptionUnseen) {
-                    self.coverage.hit("corruption found by a reader");
+                    self.sim.coverage.hit("corruption found by a reader");
                     self.send_to_namenode(Request::Bad(place.datanode, located.block));
                     continue;
                 }
-                return self.violation(format!("{name}: dn{at} serves bad bytes of {}", located.block));
+                return self.sim.violation(format!("{name}: dn{at} serves bad bytes of {}", located.block));
             }
             let mut served = replica.history.clone();
             cut(&mut served, located.block.len);
             if !begins_with(&served, history) {
-                return self.violation(format!("{name}: dn{at} serves {served:?} for {history:?}"));
+                return self.sim.violation(format!("{name}: dn{at} serves {served:?} for {history:?}"));
             }
         }
     }
@@ -100,7 +102,7 @@ impl World {
     fn adopt_closed(&mut self, index: Index, name: &str, found: &FileBlocks) {
         let blocks = found.blocks.iter().map(|located| (located.block.id, located.block.len)).collect::<Vec<_>>();
         let Some(blocks) = self.histories(&blocks) else { return };
-        self.coverage.hit("abandoned file known again");
+        self.sim.coverage.hit("abandoned file known again");
         if let Some(Known::File(content, _)) = self.clients[index].view.known.get_mut(name) {
             *content = Content::Closed(blocks);
         }
@@ -114,11 +116,12 @@ impl World {
             for (id, history) in acked.iter().filter(|(_, history)| length(history) > 0) {
                 let there = blocks.iter().find(|(is, _)| is == id);
                 if there.is_none_or(|(_, whole)| !begins_with(whole, history)) {
-                    self.violation(format!("{name} lost bytes of {id}: acknowledged {history:?}, there {blocks:?}"));
+                    self.sim
+                        .violation(format!("{name} lost bytes of {id}: acknowledged {history:?}, there {blocks:?}"));
                 }
             }
         }
-        self.coverage.hit("append to an abandoned file");
+        self.sim.coverage.hit("append to an abandoned file");
         Some(blocks)
     }
 

@@ -24,10 +24,10 @@ impl World {
             Ok(reply) => Ok(reply),
         };
         if let Err(error) = &result {
-            self.coverage.hit(&format!("refused: {:?}", error.code));
+            self.sim.coverage.hit(&format!("refused: {:?}", error.code));
             if sent > 1 && change.shows() {
                 // One copy may have been carried out, and only the other one met safe mode.
-                self.clients[index].doubts(change.clone(), self.now_ms);
+                self.clients[index].doubts(change.clone(), self.sim.now_ms);
             }
         }
         match self.clients[index].task.clone() {
@@ -41,20 +41,20 @@ impl World {
     fn simple_reply(&mut self, index: Index, change: &Change, result: Result<Reply, FsError>, request: &Request) {
         match result {
             Ok(Reply::Done(true) | Reply::Unit) => self.clients[index].view.apply(change),
-            Ok(other) => self.violation(format!("{request:?} answered {other:?}, the client's view allows it")),
+            Ok(other) => self.sim.violation(format!("{request:?} answered {other:?}, the client's view allows it")),
             Err(error) if error.code.is_retryable() => {}
-            Err(error) => self.violation(format!("{request:?} refused: {error:?}, the client's view allows it")),
+            Err(error) => self.sim.violation(format!("{request:?} refused: {error:?}, the client's view allows it")),
         }
         self.client_idle(index);
     }
 
     fn futile_reply(&mut self, index: Index, result: &Result<Reply, FsError>, request: &Request) {
         match result {
-            Ok(reply) => self.violation(format!("{request:?} answered {reply:?}, the client's view forbids it")),
+            Ok(reply) => self.sim.violation(format!("{request:?} answered {reply:?}, the client's view forbids it")),
             Err(error) => match error.code {
                 ErrorCode::FileAlreadyExists | ErrorCode::AlreadyBeingCreated => {}
                 code if code.is_retryable() => {}
-                _ => self.violation(format!("{request:?} refused for a strange reason: {error:?}")),
+                _ => self.sim.violation(format!("{request:?} refused for a strange reason: {error:?}")),
             },
         }
         self.client_idle(index);
@@ -89,7 +89,7 @@ impl World {
                 }
             }
             (Phase::Adding, Reply::Block(located)) if located.places.is_empty() => {
-                return self.violation(format!("{request:?} gave {located:?}, which nobody can write to"));
+                return self.sim.violation(format!("{request:?} gave {located:?}, which nobody can write to"));
             }
             (Phase::Adding, Reply::Block(located)) => {
                 writing.sure = writing.done.len();
@@ -114,16 +114,16 @@ impl World {
                 writing.phase = Phase::NextBlock;
             }
             (Phase::Completing, Reply::Done(true)) => {
-                self.coverage.hit("file closed");
+                self.sim.coverage.hit("file closed");
                 self.clients[index].view.apply(change);
                 return self.client_idle(index);
             }
             (Phase::Completing, Reply::Done(false)) => {
-                self.coverage.hit("complete must wait");
+                self.sim.coverage.hit("complete must wait");
                 writing.phase = Phase::NextBlock;
             }
             (phase, reply) => {
-                self.violation(format!("{request:?} answered {reply:?} in {phase:?}"));
+                self.sim.violation(format!("{request:?} answered {reply:?} in {phase:?}"));
                 return self.client_idle(index);
             }
         }
@@ -146,11 +146,11 @@ impl World {
         writing.sure = writing.done.len();
         let Some(located) = last else { return true };
         let Some((id, history)) = writing.done.pop() else {
-            self.violation(format!("append gave a last block to an empty file {}", writing.path));
+            self.sim.violation(format!("append gave a last block to an empty file {}", writing.path));
             return true;
         };
         if id != located.block.id || crate::oracle::length(&history) != located.block.len {
-            self.violation(format!("append gave {located:?}, the last block is {id} with {history:?}"));
+            self.sim.violation(format!("append gave {located:?}, the last block is {id} with {history:?}"));
         }
         writing.sure = writing.done.len();
         self.begin_block(writing, &located);
@@ -186,21 +186,21 @@ impl World {
                 return self.repeat(index, writing, request);
             }
             Phase::Adding if error.code == ErrorCode::Io => {
-                self.coverage.hit("no datanode for a block");
+                self.sim.coverage.hit("no datanode for a block");
                 writing.exclude.clear();
                 writing.phase = Phase::NextBlock;
             }
             Phase::Renaming => {
-                self.violation(format!("{request:?} refused: {error:?}, the client's view allows it"));
+                self.sim.violation(format!("{request:?} refused: {error:?}, the client's view allows it"));
                 writing.phase = Phase::NextBlock;
             }
             Phase::Opening if error.code == ErrorCode::Io => {
-                self.coverage.hit("append before any replica is confirmed");
+                self.sim.coverage.hit("append before any replica is confirmed");
                 return self.client_idle(index);
             }
             _ => {
                 // The lease went to somebody else, say: a writer that slept too long gives up.
-                self.coverage.hit("writer gave up");
+                self.sim.coverage.hit("writer gave up");
                 return self.give_up(index, writing);
             }
         }
@@ -217,7 +217,7 @@ impl World {
 
     /// After a crash in a call: find out whether its change is there.
     pub(crate) fn settle_doubt(&mut self, index: Index) {
-        if !self.namenode.is_settled() || self.now_ms < self.clients[index].doubt_ends_ms {
+        if !self.namenode.is_settled() || self.sim.now_ms < self.clients[index].doubt_ends_ms {
             // Nobody can be asked yet, or what is seen now may be undone by a crash, or a copy of the call is on its way.
             return self.client_goes_on(index, 200);
         }

@@ -15,21 +15,21 @@ impl World {
             return;
         }
         if source.corrupt && self.bug != Some(Bug::CorruptionUnseen) {
-            self.coverage.hit("corruption found by a copy");
+            self.sim.coverage.hit("corruption found by a copy");
             self.datanodes[index].set_aside(block.id);
             return self.report_soon(index);
         }
         for place in targets {
             let Some(target) = self.datanode_of(place.datanode) else { continue };
-            if !self.healing && self.rng.chance(100) {
-                self.coverage.hit("copy failed");
+            if self.sim.mishap(100) {
+                self.sim.coverage.hit("copy failed");
                 continue;
             }
             let reachable = self.reachable(target);
             let node = &mut self.datanodes[target];
             let Some(volume) = node.volume_for(place.storage).filter(|_| reachable) else { continue };
             if node.replicas.contains_key(&block.id) {
-                self.coverage.hit("copy refused");
+                self.sim.coverage.hit("copy refused");
                 continue;
             }
             let replica = Replica { volume, recovery: GenStamp::default(), ..source.clone() };

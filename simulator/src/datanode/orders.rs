@@ -18,9 +18,9 @@ impl World {
         }
         for order in outcome.orders {
             // Deletions wait for a disk, copies for a stream.
-            let most = if self.rng.chance(150) && !self.healing { 10_000 } else { 300 };
-            let delay = 1 + self.rng.below(most);
-            self.later(delay, Event::Order(index, term, epoch, order));
+            let most = if self.sim.rng.chance(150) && !self.sim.healing { 10_000 } else { 300 };
+            let delay = 1 + self.sim.rng.below(most);
+            self.sim.later(delay, Event::Order(index, term, epoch, order));
         }
     }
 
@@ -32,13 +32,13 @@ impl World {
             return;
         }
         if !present {
-            return self.coverage.hit("old order dropped");
+            return self.sim.coverage.hit("old order dropped");
         }
         match order {
             DnCommand::Register => self.register_again(index),
             DnCommand::FullReport { storages } => self.list_again(index, &storages),
             DnCommand::Copy { block, targets } => {
-                self.coverage.hit("copy ordered");
+                self.sim.coverage.hit("copy ordered");
                 self.copy(index, block, &targets);
             }
             DnCommand::Delete { storage, blocks } => {
@@ -58,7 +58,7 @@ impl World {
 
     /// A list that is on its way already is as good as a new one: if not, the namenode refuses it.
     fn list_again(&mut self, index: Index, storages: &[StorageId]) {
-        self.coverage.hit("full report ordered");
+        self.sim.coverage.hit("full report ordered");
         let node = &mut self.datanodes[index];
         for storage in storages {
             if let Some(volume) = node.volume_of(*storage)
@@ -72,7 +72,7 @@ impl World {
 
     fn delete_all(&mut self, index: Index, volume: usize, blocks: &[Block]) {
         for block in blocks {
-            self.coverage.hit("deletion carried out");
+            self.sim.coverage.hit("deletion carried out");
             self.check_deletion(index, volume, *block);
             self.datanodes[index].delete(volume, *block);
             self.fair.deleted(index, block.id);
@@ -86,7 +86,7 @@ impl World {
             node.bad.remove(&(volume, block.id));
             node.note(volume, ReplicaEvent::Deleted(*block));
         }
-        self.coverage.hit("bad replicas dropped");
+        self.sim.coverage.hit("bad replicas dropped");
         self.report_soon(index);
     }
 
@@ -101,7 +101,7 @@ impl World {
         }
         let good = self.good_elsewhere(index, block.id, stamp, len);
         if good < self.fair.must_remain(block.id, wanted) {
-            self.violation(format!("{block} on dn{index} is deleted; {good} good ones remain of {wanted}"));
+            self.sim.violation(format!("{block} on dn{index} is deleted; {good} good ones remain of {wanted}"));
         }
     }
 
@@ -117,7 +117,7 @@ impl World {
         if node.up {
             return;
         }
-        self.coverage.hit("datanode returned");
+        self.sim.coverage.hit("datanode returned");
         for volume in 0..node.volumes.len() {
             if node.volumes[volume].failed {
                 node.replace(volume);

@@ -25,13 +25,13 @@ struct Survey {
 
 impl World {
     pub(super) fn recover(&mut self, leader: Index, block: Block, new_stamp: GenStamp, places: &[ReplicaPlace]) {
-        self.coverage.hit("block recovery");
+        self.sim.coverage.hit("block recovery");
         let survey = self.fence(block, new_stamp, places);
         let agreed = survey.members.iter().map(|(_, len)| *len).min();
         if agreed.unwrap_or_default() == 0 {
             // Nobody has any byte. Whoever could not be asked may have some.
             if !survey.failed {
-                self.coverage.hit("recovery of nothing");
+                self.sim.coverage.hit("recovery of nothing");
                 self.commit(leader, block, new_stamp, 0, Vec::new());
             }
             return;
@@ -39,8 +39,8 @@ impl World {
         let len = agreed.unwrap_or_default();
         let mut storages = Vec::new();
         for (member, _) in survey.members {
-            if !self.healing && self.rng.chance(30) {
-                self.coverage.hit("recovery update lost");
+            if self.sim.mishap(30) {
+                self.sim.coverage.hit("recovery update lost");
                 continue;
             }
             let node = &mut self.datanodes[member];
@@ -65,7 +65,7 @@ impl World {
         let mut failed = false;
         for place in places {
             let Some(member) = self.datanode_of(place.datanode) else { continue };
-            if !self.reachable(member) || (!self.healing && self.rng.chance(30)) {
+            if !self.reachable(member) || (self.sim.mishap(30)) {
                 failed = true;
                 continue;
             }
@@ -95,12 +95,12 @@ impl World {
         let commit =
             CommitBlockSync { datanode: node.id, epoch, block, new_stamp, new_len: len, delete: len == 0, storages };
         let request = Request::CommitSync(leader, commit);
-        if !self.healing && self.rng.chance(300) {
+        if self.sim.mishap(300) {
             // So slow that the namenode may have asked somebody else by now, or is about to.
-            self.coverage.hit("recovery committed late");
-            let (least, most) = if self.rng.chance(600) { (12_500, 2_500) } else { (2_000, 25_000) };
-            let delay = least + self.rng.below(most);
-            return self.later(delay, Event::ToNamenode(request));
+            self.sim.coverage.hit("recovery committed late");
+            let (least, most) = if self.sim.rng.chance(600) { (12_500, 2_500) } else { (2_000, 25_000) };
+            let delay = least + self.sim.rng.below(most);
+            return self.sim.later(delay, Event::ToNamenode(request));
         }
         self.send_to_namenode(request);
     }

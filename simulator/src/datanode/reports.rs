@@ -18,7 +18,7 @@ const SLICE_LEN: usize = 1_000;
 impl World {
     /// Sends a heartbeat, or an introduction, and plans the next.
     pub(crate) fn heartbeat_due(&mut self, index: Index) {
-        self.later(HEARTBEAT_MS, Event::HeartbeatDue(index));
+        self.sim.later(HEARTBEAT_MS, Event::HeartbeatDue(index));
         let node = &self.datanodes[index];
         if !node.up {
             return;
@@ -32,15 +32,15 @@ impl World {
 
     /// Changes are reported at once.
     pub(crate) fn report_soon(&mut self, index: Index) {
-        let delay = 1 + self.rng.below(20);
-        self.later(delay, Event::ReportDue(index));
+        let delay = 1 + self.sim.rng.below(20);
+        self.sim.later(delay, Event::ReportDue(index));
     }
 
     /// Sends what is due: again what was not answered, a slice of a full report, or what has changed.
     pub(crate) fn report_due(&mut self, index: Index) {
-        let now_ms = self.now_ms;
-        let list_first = self.rng.chance(500);
-        let slice_len = if self.rng.chance(300) { 1 + self.rng.below(3) as usize } else { SLICE_LEN };
+        let now_ms = self.sim.now_ms;
+        let list_first = self.sim.rng.chance(500);
+        let slice_len = if self.sim.rng.chance(300) { 1 + self.sim.rng.below(3) as usize } else { SLICE_LEN };
         let node = &mut self.datanodes[index];
         let Some(epoch) = node.epoch.filter(|_| node.up) else { return };
         if let Some((_, sent_ms, request)) = &mut node.in_flight {
@@ -49,8 +49,8 @@ impl World {
             }
             *sent_ms = now_ms;
             let request = request.clone();
-            self.coverage.hit("report repeated");
-            self.later(REPORT_RETRY_MS, Event::ReportDue(index));
+            self.sim.coverage.hit("report repeated");
+            self.sim.later(REPORT_RETRY_MS, Event::ReportDue(index));
             return self.send_to_namenode(request);
         }
         let request = if list_first {
@@ -60,7 +60,7 @@ impl World {
         };
         let Some(request) = request else { return };
         node.in_flight = Some((node.reports, now_ms, request.clone()));
-        self.later(REPORT_RETRY_MS, Event::ReportDue(index));
+        self.sim.later(REPORT_RETRY_MS, Event::ReportDue(index));
         self.send_to_namenode(request);
     }
 
@@ -79,14 +79,14 @@ impl World {
         {
             node.volumes[volume].slice_taken(&slice);
             if slice.slice > 0 {
-                self.coverage.hit("full report in slices");
+                self.sim.coverage.hit("full report in slices");
             }
         }
         let node = &mut self.datanodes[index];
         for storage in &outcome.resync {
             if let Some(volume) = node.volume_of(*storage) {
                 node.volumes[volume].resync();
-                self.coverage.hit("full report asked for a gap");
+                self.sim.coverage.hit("full report asked for a gap");
             }
         }
         if self.datanodes[index].volumes.iter().any(Volume::has_news) {
@@ -96,15 +96,15 @@ impl World {
 
     /// A namenode has taken the datanode in. Its lists take a while to make, sometimes long.
     pub(crate) fn registered(&mut self, index: Index, epoch: Epoch, term: Term) {
-        let most = if self.rng.chance(300) && !self.healing { 5_000 } else { 50 };
-        let delay = 1 + self.rng.below(most);
-        self.datanodes[index].registered(epoch, term, self.now_ms + delay);
+        let most = if self.sim.rng.chance(300) && !self.sim.healing { 5_000 } else { 50 };
+        let delay = 1 + self.sim.rng.below(most);
+        self.datanodes[index].registered(epoch, term, self.sim.now_ms + delay);
         self.report_soon(index);
-        self.later(delay, Event::ReportDue(index));
+        self.sim.later(delay, Event::ReportDue(index));
     }
 
     pub(crate) fn register_again(&mut self, index: Index) {
-        self.coverage.hit("registered again");
+        self.sim.coverage.hit("registered again");
         let node = &mut self.datanodes[index];
         node.epoch = None;
         node.in_flight = None;

@@ -12,17 +12,17 @@ use mammoth_protocol::jobs::ExecutorId;
 impl World {
     /// The scheduler is told something.
     pub(super) fn told(&mut self, event: Event) {
-        self.oracle.told(&event, &mut self.coverage);
+        self.oracle.told(&event, &mut self.sim.coverage);
         if self.bug == Some(Bug::ResultDeliveredTwice) {
             self.deliver_at_once(&event);
         }
         let Some(event) = self.spoil(event) else { return };
-        let commands = self.scheduler.handle(self.now(), event);
+        let commands = self.scheduler.handle(self.sim.now(), event);
         if let Err(violation) = check(&self.scheduler) {
-            return self.violation(violation.to_string());
+            return self.sim.violation(violation.to_string());
         }
         for command in commands {
-            self.record(&format!("  {command:?}"));
+            self.sim.record(&format!("  {command:?}"));
             self.carry_out(command);
         }
     }
@@ -58,13 +58,13 @@ impl World {
     fn deliver_at_once(&mut self, event: &Event) {
         if let Event::TaskEnded { task, end: TaskEnd::Success { place: None }, .. } = event {
             let wrong = self.oracle.deliver(*task);
-            wrong.into_iter().for_each(|what| self.violation(what));
+            wrong.into_iter().for_each(|what| self.sim.violation(what));
         }
     }
 
     fn carry_out(&mut self, command: Command) {
-        if let Some(what) = self.oracle.judge(&command, &mut self.coverage) {
-            self.violation(what);
+        if let Some(what) = self.oracle.judge(&command, &mut self.sim.coverage) {
+            self.sim.violation(what);
         }
         match command {
             Command::Launch { task, executor, inputs, .. } => self.launch(task, executor, &inputs),
@@ -72,12 +72,12 @@ impl World {
             Command::Commit { task, executor, granted } => {
                 let granted = granted || self.bug == Some(Bug::EveryCommitGranted);
                 let wrong = self.oracle.commit_answered(task, executor, granted);
-                wrong.into_iter().for_each(|what| self.violation(what));
+                wrong.into_iter().for_each(|what| self.sim.violation(what));
                 self.order(executor, Order::Commit(task, granted));
             }
             Command::Accept { task, job: Some(_) } if self.bug != Some(Bug::ResultDeliveredTwice) => {
                 let wrong = self.oracle.deliver(task);
-                wrong.into_iter().for_each(|what| self.violation(what));
+                wrong.into_iter().for_each(|what| self.sim.violation(what));
             }
             Command::DropShuffle { shuffle, before } => {
                 for executor in self.executors.keys().copied().collect::<Vec<_>>() {
@@ -103,7 +103,7 @@ impl World {
         let inputs = inputs.iter().map(|shuffle| (*shuffle, self.outputs(*shuffle))).collect();
         let launch = Launch { task, inputs };
         if let Some(what) = self.oracle.judge_inputs(&launch) {
-            self.violation(what);
+            self.sim.violation(what);
         }
         self.order(executor, Order::Launch(launch));
     }
@@ -122,18 +122,18 @@ impl World {
         if !self.known_lost.insert(executor) {
             return;
         }
-        self.coverage.hit(if charge { "executor lost" } else { "executor taken away" });
+        self.sim.coverage.hit(if charge { "executor lost" } else { "executor taken away" });
         self.told(Event::ExecutorLost { executor, reason: "it died".to_owned(), charge });
         let invented = self.bug == Some(Bug::LossInvented);
         if let Some(places) = self.trackers.clone().filter(|_| invented) {
             let host = executor.0 as usize % places.len();
-            let commands = self.scheduler.handle(self.now(), Event::PlaceLost { place: places[host] });
+            let commands = self.scheduler.handle(self.sim.now(), Event::PlaceLost { place: places[host] });
             commands.into_iter().for_each(|command| self.carry_out(command));
         }
     }
 
     pub(super) fn place_lost(&mut self, place: PlaceId) {
-        self.coverage.hit("place lost");
+        self.sim.coverage.hit("place lost");
         self.told(Event::PlaceLost { place });
     }
 }

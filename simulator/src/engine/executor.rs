@@ -43,8 +43,8 @@ impl World {
     pub(super) fn executor_starts(&mut self) {
         let executor = ExecutorId(self.next_executor);
         self.next_executor += 1;
-        let host = usize::try_from(self.rng.below(HOSTS as u64)).unwrap_or(0);
-        let cores = 1 + u32::try_from(self.rng.below(3)).unwrap_or(0);
+        let host = usize::try_from(self.sim.rng.below(HOSTS as u64)).unwrap_or(0);
+        let cores = 1 + u32::try_from(self.sim.rng.below(3)).unwrap_or(0);
         let own = if self.trackers.is_none() { Some(self.new_place()) } else { None };
         let place = own.or_else(|| self.trackers.as_ref()?.get(host).copied()).unwrap_or_default();
         let started = Executor {
@@ -58,50 +58,47 @@ impl World {
             reports_at_ms: 0,
         };
         self.executors.insert(executor, started);
-        self.coverage.hit("executor started");
-        self.later(1_000, Happening::HeartbeatDue(executor));
+        self.sim.coverage.hit("executor started");
+        self.sim.later(1_000, Happening::HeartbeatDue(executor));
         self.told(Event::ExecutorAdded { executor, host: format!("h{host}"), cores });
     }
 
     pub(super) fn heartbeat(&mut self, executor: ExecutorId) {
         if self.executors.contains_key(&executor) {
-            self.later(4_000, Happening::HeartbeatDue(executor));
+            self.sim.later(4_000, Happening::HeartbeatDue(executor));
             self.told(Event::ExecutorHeard { executor });
         }
     }
 
-    /// Most messages are quick, some are not.
     fn delay(&mut self) -> u64 {
-        let most = if self.rng.chance(50) { 800 } else { 20 };
-        1 + self.rng.below(most)
+        self.sim.message_ms(20, 800, 50)
     }
 
     /// Sends an order, after those before it.
     pub(super) fn order(&mut self, executor: ExecutorId, order: Order) {
         let delay = self.delay();
         let Some(known) = self.executors.get_mut(&executor) else { return };
-        known.orders_at_ms = known.orders_at_ms.max(self.now_ms + delay);
+        known.orders_at_ms = known.orders_at_ms.max(self.sim.now_ms + delay);
         let at_ms = known.orders_at_ms;
-        self.queue.add(at_ms, Happening::Order(executor, order));
+        self.sim.at(at_ms, Happening::Order(executor, order));
     }
 
     /// Sends a report: most arrive in order, some late, some twice.
     fn report(&mut self, executor: ExecutorId, event: Event) {
         let delay = self.delay();
-        let late = !self.healing && self.rng.chance(40);
+        let late = self.sim.mishap(40);
         let Some(known) = self.executors.get_mut(&executor) else { return };
-        let mut at_ms = known.reports_at_ms.max(self.now_ms + delay);
+        let mut at_ms = known.reports_at_ms.max(self.sim.now_ms + delay);
         known.reports_at_ms = at_ms;
         if late {
-            self.coverage.hit("report late");
-            at_ms += 1 + self.rng.below(4_000);
+            self.sim.coverage.hit("report late");
+            at_ms += 1 + self.sim.rng.below(4_000);
         }
-        if !self.healing && self.rng.chance(30) {
-            self.coverage.hit("report doubled");
-            let again_ms = at_ms + self.rng.below(6_000);
-            self.queue.add(again_ms, Happening::Told(event.clone()));
+        if self.sim.network_mishap(30, "report doubled") {
+            let again_ms = at_ms + self.sim.rng.below(6_000);
+            self.sim.at(again_ms, Happening::Told(event.clone()));
         }
-        self.queue.add(at_ms, Happening::Told(event));
+        self.sim.at(at_ms, Happening::Told(event));
     }
 
     pub(super) fn obey(&mut self, executor: ExecutorId, order: Order) {
@@ -111,8 +108,8 @@ impl World {
             Order::Cancel(task) => {
                 let Some(running) = known.running.get_mut(&task).filter(|running| !running.stubborn) else { return };
                 running.cancelled = true;
-                let delay = 1 + self.rng.below(150);
-                self.later(delay, Happening::Finish(executor, task));
+                let delay = 1 + self.sim.rng.below(150);
+                self.sim.later(delay, Happening::Finish(executor, task));
             }
             Order::Commit(task, granted) => self.commit_answered(executor, task, granted),
             Order::DropDataset(dataset) => known.blocks.retain(|(held, _), _| *held != dataset),
@@ -128,16 +125,16 @@ impl World {
     }
 
     fn start(&mut self, executor: ExecutorId, launch: Launch) {
-        let stubborn = !self.healing && self.rng.chance(6);
-        let time_ms = if stubborn { 40_000 } else { 20 + self.rng.below(900) };
+        let stubborn = self.sim.mishap(6);
+        let time_ms = if stubborn { 40_000 } else { 20 + self.sim.rng.below(900) };
         let task = launch.task;
         let Some(known) = self.executors.get_mut(&executor) else { return };
         known.running.insert(task, Task { launch, cancelled: false, stubborn, commit: Commit::NotAsked });
         let (running, cores) = (known.running.len(), known.cores);
         if running > cores as usize {
-            return self.violation(format!("executor {executor} has {cores} cores and was given {running} tasks"));
+            return self.sim.violation(format!("executor {executor} has {cores} cores and was given {running} tasks"));
         }
-        self.later(time_ms, Happening::Finish(executor, task));
+        self.sim.later(time_ms, Happening::Finish(executor, task));
     }
 
     /// The program's handle to a dataset is gone, and so are its blocks.
@@ -151,16 +148,16 @@ impl World {
     pub(super) fn finish(&mut self, executor: ExecutorId, task: TaskKey) {
         let Some(running) = self.executors.get(&executor).and_then(|known| known.running.get(&task)) else { return };
         let (cancelled, commit) = (running.cancelled, running.commit);
-        if cancelled && self.rng.chance(850) {
+        if cancelled && self.sim.rng.chance(850) {
             return self.end(executor, task, TaskEnd::Cancelled);
         }
         if self.oracle.is_poison(task) {
-            self.coverage.hit("poison killed an executor");
+            self.sim.coverage.hit("poison killed an executor");
             return self.kill(executor, true);
         }
-        if !self.healing && self.rng.chance(35) {
-            self.coverage.hit("task failed");
-            let fatal = self.rng.chance(30);
+        if self.sim.mishap(35) {
+            self.sim.coverage.hit("task failed");
+            let fatal = self.sim.rng.chance(30);
             return self.end(executor, task, TaskEnd::Failed { reason: "boom".to_owned(), fatal });
         }
         if self.oracle.saves(task) && commit != Commit::Granted {
@@ -189,18 +186,18 @@ impl World {
             return;
         }
         if !granted {
-            self.coverage.hit("commit refused");
+            self.sim.coverage.hit("commit refused");
             return self.end(executor, task, TaskEnd::Failed { reason: "may not commit".to_owned(), fatal: false });
         }
         self.set_commit(executor, task, Commit::Granted);
-        let delay = 1 + self.rng.below(60);
-        self.later(delay, Happening::Finish(executor, task));
+        let delay = 1 + self.sim.rng.below(60);
+        self.sim.later(delay, Happening::Finish(executor, task));
     }
 
     /// Reads what a task reads: blocks where there are any, else the outputs that it was told of.
     fn read(&mut self, executor: ExecutorId, spec: &StageSpec, task: TaskKey) -> Result<Made, TaskEnd> {
-        let spurious = !self.healing && self.rng.chance(8);
-        let first = usize::try_from(self.rng.below(8)).unwrap_or(0);
+        let spurious = self.sim.mishap(8);
+        let first = usize::try_from(self.sim.rng.below(8)).unwrap_or(0);
         let Some(known) = self.executors.get(&executor) else { return Err(TaskEnd::Cancelled) };
         let Some(running) = known.running.get(&task) else { return Err(TaskEnd::Cancelled) };
         let mut made = Made::default();
@@ -221,7 +218,7 @@ impl World {
                 match file {
                     Some(file) if !spurious => made.add(file),
                     _ => {
-                        self.coverage.hit(if file.is_some() { "fetch failed for nothing" } else { "fetch failed" });
+                        self.sim.coverage.hit(if file.is_some() { "fetch failed for nothing" } else { "fetch failed" });
                         let reason = "refused".to_owned();
                         return Err(TaskEnd::FetchFailed { shuffle: *shuffle, map, output, reason });
                     }
@@ -233,14 +230,14 @@ impl World {
 
     /// Leaves what a task leaves: a block, an output, a result.
     fn write(&mut self, executor: ExecutorId, spec: &StageSpec, task: TaskKey, mut made: Made) {
-        let room = self.rng.chance(850);
+        let room = self.sim.rng.chance(850);
         let Some(known) = self.executors.get_mut(&executor) else { return };
         let place = known.place;
         let block = spec.cached.first().map(|dataset| (*dataset, task.partition));
         let block = block.filter(|block| room && !known.blocks.contains_key(block));
         if let Some(block) = block {
             known.blocks.insert(block, made.clone());
-            self.coverage.hit("block cached");
+            self.sim.coverage.hit("block cached");
             self.report(executor, Event::BlocksChanged { executor, blocks: vec![(block.0, block.1, true)] });
         }
         let place = spec.writes.map(|shuffle| {
@@ -271,11 +268,11 @@ impl World {
         let Some(dead) = self.executors.remove(&executor) else { return };
         if self.trackers.is_none() {
             self.places.remove(&dead.place);
-            let delay = 2_000 + self.rng.below(500);
-            self.later(delay, Happening::PlaceNoticed(dead.place));
+            let delay = 2_000 + self.sim.rng.below(500);
+            self.sim.later(delay, Happening::PlaceNoticed(dead.place));
         }
-        let delay = 1 + self.rng.below(1_500);
-        self.later(delay, Happening::LostKnown { executor, charge });
+        let delay = 1 + self.sim.rng.below(1_500);
+        self.sim.later(delay, Happening::LostKnown { executor, charge });
         self.replenish();
     }
 }

@@ -7,18 +7,18 @@ use mammoth_protocol::jobs::ExecutorId;
 
 impl World {
     pub(super) fn fault(&mut self) {
-        if self.healing {
+        if self.sim.healing {
             return;
         }
-        let delay = 300 + self.rng.below(3_500);
-        self.later(delay, Happening::Fault);
+        let delay = 300 + self.sim.rng.below(3_500);
+        self.sim.later(delay, Happening::Fault);
         let executors: Vec<ExecutorId> = self.executors.keys().copied().collect();
-        let victim = self.rng.pick(&executors).copied();
-        match self.rng.below(100) {
+        let victim = self.sim.rng.pick(&executors).copied();
+        match self.sim.rng.below(100) {
             0..=14 => {
                 if let Some(victim) = victim {
-                    self.coverage.hit("executor killed");
-                    let charge = self.rng.chance(500);
+                    self.sim.coverage.hit("executor killed");
+                    let charge = self.sim.rng.chance(500);
                     self.kill(victim, charge);
                 }
             }
@@ -31,17 +31,17 @@ impl World {
     }
 
     fn hang(&mut self, victim: Option<ExecutorId>) {
-        let time_ms = if self.rng.chance(300) { 30_000 } else { self.rng.below(6_000) };
+        let time_ms = if self.sim.rng.chance(300) { 30_000 } else { self.sim.rng.below(6_000) };
         if let Some(victim) = victim.and_then(|victim| self.executors.get_mut(&victim)) {
-            victim.hung_until_ms = self.now_ms + time_ms;
-            self.coverage.hit("executor hung");
+            victim.hung_until_ms = self.sim.now_ms + time_ms;
+            self.sim.coverage.hit("executor hung");
         }
     }
 
     /// A tracker dies with its executors and all outputs that it serves; whether anybody says so or not.
     fn tracker_dies(&mut self) {
         let Some(trackers) = &self.trackers else { return };
-        let host = usize::try_from(self.rng.below(trackers.len() as u64)).unwrap_or(0);
+        let host = usize::try_from(self.sim.rng.below(trackers.len() as u64)).unwrap_or(0);
         let place = trackers[host];
         self.places.remove(&place);
         let new = self.new_place();
@@ -52,20 +52,20 @@ impl World {
         for executor in there.map(|(id, _)| *id).collect::<Vec<_>>() {
             self.kill(executor, false);
         }
-        if self.rng.chance(700) {
-            let delay = self.rng.below(4_000);
-            self.later(delay, Happening::PlaceNoticed(place));
+        if self.sim.rng.chance(700) {
+            let delay = self.sim.rng.below(4_000);
+            self.sim.later(delay, Happening::PlaceNoticed(place));
         } else {
-            self.coverage.hit("place lost without a word");
+            self.sim.coverage.hit("place lost without a word");
         }
     }
 
     fn output_vanishes(&mut self) {
         let outputs: Vec<_> =
             self.places.iter().flat_map(|(place, outputs)| outputs.keys().map(|output| (*place, *output))).collect();
-        let Some((place, output)) = self.rng.pick(&outputs).copied() else { return };
+        let Some((place, output)) = self.sim.rng.pick(&outputs).copied() else { return };
         if let Some(outputs) = self.places.get_mut(&place) {
-            self.coverage.hit("output vanished");
+            self.sim.coverage.hit("output vanished");
             outputs.remove(&output);
         }
     }
@@ -75,19 +75,19 @@ impl World {
         let Some(victim) = victim else { return };
         let blocks: Vec<(DatasetId, u32)> =
             self.executors.get(&victim).map(|known| known.blocks.keys().copied().collect()).unwrap_or_default();
-        let Some(block) = self.rng.pick(&blocks).copied() else { return };
+        let Some(block) = self.sim.rng.pick(&blocks).copied() else { return };
         if let Some(known) = self.executors.get_mut(&victim) {
             known.blocks.remove(&block);
-            self.coverage.hit("block evicted");
+            self.sim.coverage.hit("block evicted");
         }
-        let delay = 1 + self.rng.below(2_000);
+        let delay = 1 + self.sim.rng.below(2_000);
         let blocks = vec![(block.0, block.1, false)];
-        self.later(delay, Happening::Told(Event::BlocksChanged { executor: victim, blocks }));
+        self.sim.later(delay, Happening::Told(Event::BlocksChanged { executor: victim, blocks }));
     }
 
     fn cancel_job(&mut self) {
         let jobs: Vec<_> = self.oracle.live_jobs().collect();
-        if let Some(job) = self.rng.pick(&jobs).copied() {
+        if let Some(job) = self.sim.rng.pick(&jobs).copied() {
             self.told(Event::JobCancelled { job, reason: "enough".to_owned() });
         }
     }

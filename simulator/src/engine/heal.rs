@@ -1,6 +1,7 @@
 //! The end of a run: faults stop, every job ends, and a job over everything gives its result.
 
 use super::world::World;
+use crate::kernel::Model;
 use mammoth_engine_core::check::unfinished;
 
 /// Simulated time in which all jobs must end.
@@ -10,15 +11,14 @@ const TRIES: u32 = 20;
 
 impl World {
     /// Stops the faults and lets time pass until all is well.
-    pub(super) fn heal(&mut self) {
-        self.healing = true;
+    pub(super) fn faults_are_over(&mut self) {
         self.faults_stop();
         if self.executors.is_empty() {
             self.replenish();
         }
         self.run_until("every job ends", |world| world.oracle.live_jobs().next().is_none());
         for _ in 0..TRIES {
-            if self.violation.is_some() || self.pool.stages.is_empty() {
+            if !self.sim.is_right() || self.pool.stages.is_empty() {
                 break;
             }
             let action = self.job_over_everything();
@@ -27,12 +27,12 @@ impl World {
             self.run_until("the last job ends", |world| world.oracle.live_jobs().next().is_none());
             let done = self.oracle.jobs.get(&job).is_some_and(|job| job.delivered.len() == 2);
             if done {
-                self.coverage.hit("all read at last");
+                self.sim.coverage.hit("all read at last");
                 return self.clean_up();
             }
         }
-        if self.violation.is_none() && !self.pool.stages.is_empty() {
-            self.violation(format!("a job over everything failed {TRIES} times after the faults stopped"));
+        if self.sim.is_right() && !self.pool.stages.is_empty() {
+            self.sim.violation(format!("a job over everything failed {TRIES} times after the faults stopped"));
         }
     }
 
@@ -42,17 +42,18 @@ impl World {
         self.run_until("every task settles", |world| unfinished(&world.scheduler) == (0, 0));
         let there = self.oracle.there.len();
         if there > 0 {
-            self.violation(format!("{there} outputs are kept, and nothing can read them"));
+            self.sim.violation(format!("{there} outputs are kept, and nothing can read them"));
         }
     }
 
     fn run_until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
-        let deadline = self.now_ms + HEAL_MS;
-        while self.violation.is_none() && !done(self) {
+        let deadline = self.sim.now_ms + HEAL_MS;
+        while self.sim.is_right() && !done(self) {
             self.step();
-            if self.now_ms > deadline {
+            if self.sim.now_ms > deadline {
                 let live: Vec<_> = self.oracle.live_jobs().collect();
-                self.violation(format!("I11: {} s were not enough until {what}; jobs {live:?} go on", HEAL_MS / 1000));
+                self.sim
+                    .violation(format!("I11: {} s were not enough until {what}; jobs {live:?} go on", HEAL_MS / 1000));
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The scheduler of the in-memory mode under faults, seeded and single-threaded.
 //!
-//! A [`World`] holds the real scheduler between a fake driver and fake executors. Reports come twice, late and out of order;
+//! A world holds the real scheduler between a fake driver and fake executors. Reports come twice, late and out of order;
 //! executors die, hang and ignore what they are told; outputs vanish with and without anybody saying so; tasks fail, and some kill
 //! whoever runs them. Everything is an event in one queue, all choices come from one seed. After every event the scheduler's
 //! invariants are checked; after the faults stop, every job must end, and a job over everything must give its result.
@@ -21,4 +21,4 @@ mod work;
 mod world;
 
 pub use bugs::Bug;
-pub use world::{Verdict, World, run};
+pub use world::run;

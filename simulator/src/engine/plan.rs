@@ -42,28 +42,28 @@ pub(super) struct Action {
 
 impl World {
     pub(super) fn user_acts(&mut self) {
-        if self.healing {
+        if self.sim.healing {
             return;
         }
-        let delay = 100 + self.rng.below(2_500);
-        self.later(delay, Happening::Submit);
-        if self.pool.stages.len() >= STAGES_MAX || (self.pool.stages.len() > 3 && self.rng.chance(100)) {
+        let delay = 100 + self.sim.rng.below(2_500);
+        self.sim.later(delay, Happening::Submit);
+        if self.pool.stages.len() >= STAGES_MAX || (self.pool.stages.len() > 3 && self.sim.rng.chance(100)) {
             self.drop_handle();
         }
-        if self.rng.chance(600) || self.pool.stages.is_empty() {
+        if self.sim.rng.chance(600) || self.pool.stages.is_empty() {
             self.add_stage();
         }
         if self.oracle.live_jobs().count() < JOBS_MAX {
             let action = self.action();
             self.submit(action);
         }
-        if self.rng.chance(60) {
+        if self.sim.rng.chance(60) {
             self.unpersist();
         }
     }
 
     pub(super) fn submit(&mut self, action: Action) {
-        self.coverage.hit("job submitted");
+        self.sim.coverage.hit("job submitted");
         let spec = action.spec.clone();
         self.oracle.job_submitted(action);
         self.told(Event::JobSubmitted(spec));
@@ -81,9 +81,9 @@ impl World {
 
     fn add_stage(&mut self) {
         let stage = self.stage_id();
-        let partitions = 1 + u32::try_from(self.rng.below(4)).unwrap_or(0);
+        let partitions = 1 + u32::try_from(self.sim.rng.below(4)).unwrap_or(0);
         let parents = self.pick_parents(0, partitions);
-        let determinism = match self.rng.below(10) {
+        let determinism = match self.sim.rng.below(10) {
             0..=2 => Determinism::Indeterminate,
             3 | 4 => Determinism::Unordered,
             _ => Determinism::Determinate,
@@ -98,7 +98,7 @@ impl World {
             hosts: self.hosts(partitions),
             cached: Vec::new(),
         };
-        if self.rng.chance(200) {
+        if self.sim.rng.chance(200) {
             let dataset = self.dataset_id();
             spec.cached.push(dataset);
             spec.parents.iter_mut().for_each(|parent| parent.behind.push(dataset));
@@ -108,16 +108,16 @@ impl World {
 
     /// Up to two of the stages at hand, at least `least`.
     fn pick_parents(&mut self, least: u64, partitions: u32) -> Vec<Parent> {
-        let count = least + self.rng.below(3 - least);
+        let count = least + self.sim.rng.below(3 - least);
         let mut picked = BTreeSet::new();
         for _ in 0..count {
-            picked.extend(self.rng.pick(&self.pool.stages).and_then(|stage| stage.writes));
+            picked.extend(self.sim.rng.pick(&self.pool.stages).and_then(|stage| stage.writes));
         }
         let mut parents: Vec<Parent> =
             picked.into_iter().map(|shuffle| Parent { shuffle, ..Parent::default() }).collect();
-        if partitions > 1 && self.rng.chance(200) {
+        if partitions > 1 && self.sim.rng.chance(200) {
             // A union: the first part reads one thing, the rest another or nothing.
-            let cut = 1 + u32::try_from(self.rng.below(u64::from(partitions) - 1)).unwrap_or(0);
+            let cut = 1 + u32::try_from(self.sim.rng.below(u64::from(partitions) - 1)).unwrap_or(0);
             for (parent, readers) in parents.iter_mut().zip([cut..partitions, 0..cut]) {
                 parent.readers = Some(readers);
             }
@@ -126,10 +126,10 @@ impl World {
     }
 
     fn hosts(&mut self, partitions: u32) -> Vec<Vec<String>> {
-        if !self.rng.chance(500) {
+        if !self.sim.rng.chance(500) {
             return Vec::new();
         }
-        (0..partitions).map(|_| vec![format!("h{}", self.rng.below(HOSTS as u64 + 1))]).collect()
+        (0..partitions).map(|_| vec![format!("h{}", self.sim.rng.below(HOSTS as u64 + 1))]).collect()
     }
 
     fn action(&mut self) -> Action {
@@ -137,7 +137,7 @@ impl World {
         let job = JobNumber(self.pool.next_job);
         self.pool.next_job += 1;
         let mut result = StageSpec { stage, name: format!("last {stage}"), ..StageSpec::default() };
-        if self.rng.chance(450) {
+        if self.sim.rng.chance(450) {
             let cache = self.cache();
             let cache = &self.pool.caches[cache];
             result.partitions = cache.partitions;
@@ -145,27 +145,27 @@ impl World {
             let parent = |shuffle: &ShuffleId| Parent { shuffle: *shuffle, behind: vec![cache.dataset], readers: None };
             result.parents = cache.parents.iter().map(parent).collect();
         } else {
-            result.partitions = 1 + u32::try_from(self.rng.below(5)).unwrap_or(0);
+            result.partitions = 1 + u32::try_from(self.sim.rng.below(5)).unwrap_or(0);
             result.parents = self.pick_parents(1, result.partitions);
         }
         result.hosts = self.hosts(result.partitions);
-        let some = self.rng.chance(150);
-        let wanted: Vec<u32> = (0..result.partitions).filter(|_| !some || self.rng.chance(500)).collect();
-        let saves = self.rng.chance(300);
-        let poison = if self.rng.chance(30) { self.rng.pick(&wanted).copied() } else { None };
+        let some = self.sim.rng.chance(150);
+        let wanted: Vec<u32> = (0..result.partitions).filter(|_| !some || self.sim.rng.chance(500)).collect();
+        let saves = self.sim.rng.chance(300);
+        let poison = if self.sim.rng.chance(30) { self.sim.rng.pick(&wanted).copied() } else { None };
         Action { spec: self.job_over(job, result, wanted), saves, poison }
     }
 
     /// A cached dataset of the program, perhaps a new one.
     fn cache(&mut self) -> usize {
-        if self.pool.caches.is_empty() || self.rng.chance(300) {
+        if self.pool.caches.is_empty() || self.sim.rng.chance(300) {
             let dataset = self.dataset_id();
-            let partitions = 1 + u32::try_from(self.rng.below(4)).unwrap_or(0);
+            let partitions = 1 + u32::try_from(self.sim.rng.below(4)).unwrap_or(0);
             let parents = self.pick_parents(1, 1).into_iter().map(|parent| parent.shuffle).collect();
             self.pool.caches.push(Cache { dataset, parents, partitions });
             return self.pool.caches.len() - 1;
         }
-        usize::try_from(self.rng.below(self.pool.caches.len() as u64)).unwrap_or(0)
+        usize::try_from(self.sim.rng.below(self.pool.caches.len() as u64)).unwrap_or(0)
     }
 
     /// A job with every stage that it may need.
@@ -206,17 +206,17 @@ impl World {
         let Some(at) = self.pool.stages.iter().position(unread) else { return self.unpersist() };
         let stage = self.pool.stages.remove(at);
         if let Some(shuffle) = stage.writes {
-            self.coverage.hit("shuffle released");
+            self.sim.coverage.hit("shuffle released");
             self.oracle.released.insert(shuffle);
             self.told(Event::ShuffleReleased { shuffle });
         }
     }
 
     fn unpersist(&mut self) {
-        let at = usize::try_from(self.rng.below(self.pool.caches.len() as u64)).unwrap_or(0);
+        let at = usize::try_from(self.sim.rng.below(self.pool.caches.len() as u64)).unwrap_or(0);
         if at < self.pool.caches.len() {
             let cache = self.pool.caches.remove(at);
-            self.coverage.hit("dataset released");
+            self.sim.coverage.hit("dataset released");
             self.drop_blocks(cache.dataset);
             self.told(Event::DatasetReleased { dataset: cache.dataset });
         }

@@ -1,15 +1,13 @@
-//! The whole of a run: driver, executors, places, the queue, the seed.
+//! The whole of a run: driver, executors, places.
 
 use super::bugs::Bug;
-use super::event::{Happening, Queue};
+use super::event::Happening;
 use super::executor::{Executor, Output};
 use super::oracle::Oracle;
 use super::plan::Pool;
-use crate::coverage::Coverage;
-use crate::rng::Rng;
+use crate::kernel::{Kernel, Model, Verdict};
 use mammoth_engine_core::Scheduler;
 use mammoth_engine_core::api::{Config, OutputId, PlaceId, ShuffleId};
-use mammoth_protocol::Now;
 use mammoth_protocol::jobs::ExecutorId;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,24 +16,9 @@ pub(super) const HOSTS: usize = 3;
 /// Executors that the cluster manager keeps up.
 const EXECUTORS: usize = 4;
 
-/// How a run ended.
-#[derive(Clone, Debug)]
-pub struct Verdict {
-    /// What went wrong, if anything did.
-    pub violation: Option<String>,
-    /// A digest of everything that happened: the same seed gives the same.
-    pub trace: u64,
-    /// What was exercised.
-    pub coverage: Coverage,
-    /// Events before the faults stopped.
-    pub events: u64,
-}
-
 /// Everything.
-pub struct World {
-    pub(super) now_ms: u64,
-    pub(super) queue: Queue,
-    pub(super) rng: Rng,
+pub(super) struct World {
+    pub(super) sim: Kernel<Happening>,
     pub(super) scheduler: Scheduler,
     pub(super) executors: BTreeMap<ExecutorId, Executor>,
     pub(super) next_executor: u32,
@@ -50,100 +33,32 @@ pub struct World {
     pub(super) oracle: Oracle,
     /// What the planted mistake remembers of outputs.
     pub(super) copies: BTreeMap<ShuffleId, Vec<Option<OutputId>>>,
-    pub(super) coverage: Coverage,
     pub(super) bug: Option<Bug>,
-    /// Faults have stopped.
-    pub(super) healing: bool,
-    pub(super) violation: Option<String>,
-    tells: bool,
-    trace: u64,
 }
 
 /// Runs one seed: `events` events with faults, then healing.
 #[must_use]
 pub fn run(seed: u64, events: u64, bug: Option<Bug>) -> Verdict {
-    let mut world = World::new(seed, bug);
-    let mut count = 0;
-    while count < events && world.violation.is_none() {
-        world.step();
-        count += 1;
-    }
-    if world.violation.is_none() {
-        world.heal();
-    }
-    Verdict { violation: world.violation, trace: world.trace, coverage: world.coverage, events: count }
+    World::new(seed, bug).run(events)
 }
 
-impl World {
-    /// A world at its start.
-    #[must_use]
-    pub fn new(seed: u64, bug: Option<Bug>) -> Self {
-        let config = Config { locality_wait_ms: 300 * (seed % 3), ..Config::default() };
-        let mut world = Self {
-            now_ms: 1,
-            queue: Queue::default(),
-            rng: Rng::new(seed),
-            scheduler: Scheduler::new(config),
-            executors: BTreeMap::new(),
-            next_executor: 0,
-            known_lost: BTreeSet::new(),
-            places: BTreeMap::new(),
-            next_place: 0,
-            trackers: None,
-            pool: Pool::default(),
-            oracle: Oracle::default(),
-            copies: BTreeMap::new(),
-            coverage: Coverage::default(),
-            bug,
-            healing: false,
-            violation: None,
-            tells: std::env::var_os("MAMMOTH_SIM_TRACE").is_some(),
-            trace: 0xcbf2_9ce4_8422_2325,
-        };
-        if seed.is_multiple_of(2) {
-            world.trackers = Some((0..HOSTS).map(|_| world.new_place()).collect());
-        }
-        for number in 0..EXECUTORS {
-            world.later(1 + number as u64, Happening::ExecutorStarts);
-        }
-        world.later(5, Happening::Tick);
-        world.later(10, Happening::Submit);
-        world.later(1_000, Happening::Fault);
-        world
+impl Model for World {
+    type Event = Happening;
+
+    fn sim(&mut self) -> &mut Kernel<Happening> {
+        &mut self.sim
     }
 
-    pub(super) const fn now(&self) -> Now {
-        Now { monotonic_ms: self.now_ms, wall_ms: 1_700_000_000_000 + self.now_ms }
-    }
-
-    pub(super) fn later(&mut self, delay_ms: u64, happening: Happening) {
-        self.queue.add(self.now_ms + delay_ms, happening);
-    }
-
-    pub(super) fn new_place(&mut self) -> PlaceId {
-        let place = PlaceId(self.next_place);
-        self.next_place += 1;
-        self.places.insert(place, BTreeMap::new());
-        place
-    }
-
-    /// Notes what went wrong; the first is what counts.
-    pub(super) fn violation(&mut self, what: String) {
-        if self.violation.is_none() {
-            self.violation = Some(format!("at {} ms: {what}", self.now_ms));
+    fn wakes_ms(&self, happening: &Happening) -> u64 {
+        match happening {
+            Happening::Order(executor, _) | Happening::Finish(executor, _) | Happening::HeartbeatDue(executor) => {
+                self.executors.get(executor).map_or(0, |known| known.hung_until_ms)
+            }
+            _ => 0,
         }
     }
 
-    /// Lets the next event happen.
-    pub fn step(&mut self) {
-        let Some((at_ms, happening)) = self.queue.take() else {
-            return self.violation("nothing is left to happen".to_owned());
-        };
-        self.now_ms = self.now_ms.max(at_ms);
-        if let Some(wakes_ms) = self.addressee_hangs_until(&happening) {
-            return self.queue.add(wakes_ms, happening);
-        }
-        self.record(&format!("{} {happening:?}", self.now_ms));
+    fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::Told(event) => self.told(event),
             Happening::Order(executor, order) => self.obey(executor, order),
@@ -158,37 +73,58 @@ impl World {
         }
     }
 
-    /// Folds something into the trace.
-    pub(super) fn record(&mut self, text: &str) {
-        if self.tells {
-            eprintln!("{text}");
+    fn heal(&mut self) {
+        self.faults_are_over();
+    }
+}
+
+impl World {
+    /// A world at its start.
+    pub(super) fn new(seed: u64, bug: Option<Bug>) -> Self {
+        let config = Config { locality_wait_ms: 300 * (seed % 3), ..Config::default() };
+        let mut world = Self {
+            sim: Kernel::new(seed),
+            scheduler: Scheduler::new(config),
+            executors: BTreeMap::new(),
+            next_executor: 0,
+            known_lost: BTreeSet::new(),
+            places: BTreeMap::new(),
+            next_place: 0,
+            trackers: None,
+            pool: Pool::default(),
+            oracle: Oracle::default(),
+            copies: BTreeMap::new(),
+            bug,
+        };
+        if seed.is_multiple_of(2) {
+            world.trackers = Some((0..HOSTS).map(|_| world.new_place()).collect());
         }
-        for byte in text.bytes() {
-            self.trace = (self.trace ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        for number in 0..EXECUTORS {
+            world.sim.later(1 + number as u64, Happening::ExecutorStarts);
         }
+        world.sim.later(5, Happening::Tick);
+        world.sim.later(10, Happening::Submit);
+        world.sim.later(1_000, Happening::Fault);
+        world
+    }
+
+    pub(super) fn new_place(&mut self) -> PlaceId {
+        let place = PlaceId(self.next_place);
+        self.next_place += 1;
+        self.places.insert(place, BTreeMap::new());
+        place
     }
 
     fn tick(&mut self) {
-        self.later(1_000, Happening::Tick);
+        self.sim.later(1_000, Happening::Tick);
         self.told(mammoth_engine_core::api::Event::Tick);
-    }
-
-    /// When the executor wakes that something is for, if it is stopped.
-    fn addressee_hangs_until(&self, happening: &Happening) -> Option<u64> {
-        match happening {
-            Happening::Order(executor, _) | Happening::Finish(executor, _) | Happening::HeartbeatDue(executor) => {
-                let known = self.executors.get(executor)?;
-                (known.hung_until_ms > self.now_ms).then_some(known.hung_until_ms)
-            }
-            _ => None,
-        }
     }
 
     /// Has the cluster manager bring the number of executors up again.
     pub(super) fn replenish(&mut self) {
         if self.executors.len() < EXECUTORS {
-            let delay = 200 + self.rng.below(1_500);
-            self.later(delay, Happening::ExecutorStarts);
+            let delay = 200 + self.sim.rng.below(1_500);
+            self.sim.later(delay, Happening::ExecutorStarts);
         }
     }
 }

@@ -75,12 +75,12 @@ impl World {
         let id = launch.attempt;
         let life = self.trackers[index].life;
         if self.trackers[index].held.contains_key(&id) {
-            return self.coverage.hit("launch of an attempt that is held");
+            return self.sim.coverage.hit("launch of an attempt that is held");
         }
         if let Err(what) = self.truth.attempt_starts(id, index, life, self.jobtracker.lives) {
-            return self.violation(what);
+            return self.sim.violation(what);
         }
-        let work = 1 + self.rng.below(4);
+        let work = 1 + self.sim.rng.below(4);
         let held = Held {
             launch,
             phase: AttemptPhase::Starting,
@@ -89,7 +89,7 @@ impl World {
             work,
             granted: false,
             failed_fetches: BTreeMap::new(),
-            undisturbed: self.healing,
+            undisturbed: self.sim.healing,
             doing: "localize",
         };
         let tracker = &mut self.trackers[index];
@@ -97,15 +97,15 @@ impl World {
         tracker.jobs.insert(id.task.job);
         let (used, capacity) = (tracker.used(), tracker.capacity);
         if !capacity.fits(used) {
-            self.violation(format!("tracker {index} has {capacity} and runs {used}"));
+            self.sim.violation(format!("tracker {index} has {capacity} and runs {used}"));
         }
         self.attempt_goes_on(index, life, id);
     }
 
     fn attempt_goes_on(&mut self, tracker: Index, life: u64, attempt: AttemptId) {
-        let most = if self.rng.chance(100) { 1_500 } else { 120 };
-        let delay = 5 + self.rng.below(most);
-        self.later(delay, Event::AttemptMoves { tracker, life, attempt });
+        let most = if self.sim.rng.chance(100) { 1_500 } else { 120 };
+        let delay = 5 + self.sim.rng.below(most);
+        self.sim.later(delay, Event::AttemptMoves { tracker, life, attempt });
     }
 
     /// An attempt may make its output visible.
@@ -127,7 +127,7 @@ impl World {
             && tracker.life == life
             && tracker.held.get_mut(&id).is_some_and(|held| held.die("ended by order"))
         {
-            self.coverage.hit("attempt ended by order");
+            self.sim.coverage.hit("attempt ended by order");
             self.tracker_has_news(index);
         }
     }
@@ -141,8 +141,8 @@ impl World {
         let Some(mut held) = self.trackers[index].held.remove(&id) else { return };
         let moved = if is_over(&held.phase) || held.phase == AttemptPhase::CommitPending {
             Moved::Waits
-        } else if !self.healing && self.rng.chance(25) {
-            self.coverage.hit("attempt failed");
+        } else if self.sim.mishap(25) {
+            self.sim.coverage.hit("attempt failed");
             held.phase = AttemptPhase::Failed { reason: "it panicked".to_owned() };
             Moved::Over
         } else {
@@ -186,11 +186,11 @@ impl World {
             TaskKind::Map | TaskKind::Reduce => spec.output.is_some(),
             TaskKind::Commit => {
                 let told = self.truth.job_commits(id, spec, self.jobtracker.lives);
-                told.unwrap_or_else(|what| self.violation(what));
+                told.unwrap_or_else(|what| self.sim.violation(what));
                 false
             }
             TaskKind::Abort => {
-                self.coverage.hit("job tidied up");
+                self.sim.coverage.hit("job tidied up");
                 false
             }
         };
@@ -199,7 +199,7 @@ impl World {
             return Moved::Over;
         }
         if commits && let Err(what) = self.truth.task_commits(id, self.jobtracker.lives) {
-            self.violation(what);
+            self.sim.violation(what);
         }
         held.phase = done;
         Moved::Over
@@ -220,14 +220,14 @@ impl World {
                     && tracker.generation == generation
                     && tracker.files.contains(&attempt)
                     && !tracker.broken.contains(&attempt)
-                    && tracker.hung_until_ms <= self.now_ms
-                    && tracker.cut_off_until_ms <= self.now_ms
+                    && tracker.hung_until_ms <= self.sim.now_ms
+                    && tracker.cut_off_until_ms <= self.sim.now_ms
             });
             if serves {
                 held.reads.insert(map, attempt);
                 continue;
             }
-            self.coverage.hit("fetch failed");
+            self.sim.coverage.hit("fetch failed");
             if self.bug == Some(Bug::OutputSkipped) {
                 held.skipped.insert(map);
                 continue;
@@ -240,7 +240,7 @@ impl World {
             self.tracker_has_news(index);
             if gives_up {
                 if held.undisturbed {
-                    self.violation(format!("{id} complained of {attempt} in vain"));
+                    self.sim.violation(format!("{id} complained of {attempt} in vain"));
                 }
                 held.phase = AttemptPhase::Failed { reason: "too many outputs could not be fetched".to_owned() };
             }

@@ -31,9 +31,9 @@ pub struct Client {
 impl World {
     /// Plans the client's next act; earlier plans are void.
     pub(super) fn client_goes_on(&mut self, client: Index, most_ms: u64) {
-        let delay = 1 + self.rng.below(most_ms);
+        let delay = 1 + self.sim.rng.below(most_ms);
         let plan = self.clients[client].plan;
-        self.later(delay, Event::ClientActs { client, plan });
+        self.sim.later(delay, Event::ClientActs { client, plan });
     }
 
     /// A client makes its next step, or repeats the one before.
@@ -41,8 +41,8 @@ impl World {
         if self.clients[client].plan != plan {
             return;
         }
-        let kills = !self.healing && self.rng.chance(25);
-        let rests = self.healing || self.clients[client].jobs >= JOBS_MAX;
+        let kills = self.sim.mishap(25);
+        let rests = self.sim.healing || self.clients[client].jobs >= JOBS_MAX;
         let known = &mut self.clients[client];
         let wish = match (known.wish, known.job) {
             (Some(wish), _) => wish,
@@ -54,7 +54,7 @@ impl World {
         };
         known.wish = Some(wish);
         self.send_to_jobtracker(Request::Client(client, plan, wish));
-        self.later(PATIENCE_MS, Event::ClientActs { client, plan });
+        self.sim.later(PATIENCE_MS, Event::ClientActs { client, plan });
     }
 
     /// A job id was given.
@@ -63,7 +63,7 @@ impl World {
             return;
         }
         if self.truth.specs.contains_key(&job) {
-            return self.violation(format!("{job} was given twice"));
+            return self.sim.violation(format!("{job} was given twice"));
         }
         let spec = self.some_spec();
         self.truth.specs.insert(job, Arc::new(spec));
@@ -90,7 +90,7 @@ impl World {
             known.job = None;
             known.submitted = false;
             if submitted {
-                self.violation(format!("client {client} was told that {job:?} was taken, and it is not known"));
+                self.sim.violation(format!("client {client} was told that {job:?} was taken, and it is not known"));
             }
             return self.client_is_answered(client);
         };
@@ -100,7 +100,7 @@ impl World {
         }
         let resurrected = known.killed && status.state == JobState::Succeeded;
         if status.state.is_final() {
-            self.coverage.hit(match status.state {
+            self.sim.coverage.hit(match status.state {
                 JobState::Succeeded => "client: succeeded",
                 JobState::Failed => "client: failed",
                 _ => "client: killed",
@@ -109,7 +109,7 @@ impl World {
             (known.job, known.submitted, known.killed) = (None, false, false);
         }
         if resurrected {
-            self.violation(format!("client {client} killed {}, and it succeeded", status.job));
+            self.sim.violation(format!("client {client} killed {}, and it succeeded", status.job));
         }
         self.client_is_told_of(status);
         self.client_is_answered(client);
@@ -119,7 +119,7 @@ impl World {
     fn client_is_told_of(&mut self, status: &JobStatus) {
         let before = self.truth.told.get(&status.job).copied();
         if before.is_some_and(|before| before != status.state) {
-            self.violation(format!("{} was {before:?} and is {:?}", status.job, status.state));
+            self.sim.violation(format!("{} was {before:?} and is {:?}", status.job, status.state));
         }
         if status.state.is_final() {
             self.truth.told.insert(status.job, status.state);
@@ -127,13 +127,14 @@ impl World {
     }
 
     fn some_spec(&mut self) -> JobSpec {
-        let maps = self.rng.below(6);
+        let maps = self.sim.rng.below(6);
         let hosts =
             |rng: &mut crate::rng::Rng| (0..rng.below(3)).map(|_| host(rng.below(TRACKERS as u64) as usize)).collect();
-        let splits = (0..maps).map(|_| InputSplit { hosts: hosts(&mut self.rng), ..InputSplit::default() }).collect();
-        let cores = if self.rng.chance(20) { 50 } else { 1 + u32::from(self.rng.chance(150)) };
-        let reduces = if self.rng.chance(300) { 0 } else { 1 + self.rng.below(4) as u32 };
-        let cores_of_reduce = 1 + u32::from(self.rng.chance(150));
+        let splits =
+            (0..maps).map(|_| InputSplit { hosts: hosts(&mut self.sim.rng), ..InputSplit::default() }).collect();
+        let cores = if self.sim.rng.chance(20) { 50 } else { 1 + u32::from(self.sim.rng.chance(150)) };
+        let reduces = if self.sim.rng.chance(300) { 0 } else { 1 + self.sim.rng.below(4) as u32 };
+        let cores_of_reduce = 1 + u32::from(self.sim.rng.chance(150));
         JobSpec {
             version: SPEC_VERSION,
             name: "sim".to_owned(),
@@ -146,13 +147,13 @@ impl World {
             fs: String::new(),
             splits,
             reduces,
-            output: self.rng.chance(850).then(|| "/out".to_owned()),
+            output: self.sim.rng.chance(850).then(|| "/out".to_owned()),
             map_resources: Resources { cores, memory_mib: 100 * cores },
             reduce_resources: Resources { cores: cores_of_reduce, memory_mib: 100 },
-            map_attempts_max: 2 + self.rng.below(3) as u32,
-            reduce_attempts_max: 2 + self.rng.below(3) as u32,
+            map_attempts_max: 2 + self.sim.rng.below(3) as u32,
+            reduce_attempts_max: 2 + self.sim.rng.below(3) as u32,
             task_timeout_ms: 0,
-            slowstart_percent: [0, 5, 50, 100][self.rng.below(4) as usize],
+            slowstart_percent: [0, 5, 50, 100][self.sim.rng.below(4) as usize],
         }
     }
 }

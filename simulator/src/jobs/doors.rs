@@ -25,9 +25,9 @@ impl World {
     /// A message has arrived.
     pub(super) fn jobtracker_takes(&mut self, request: Request) {
         if self.jobtracker.live.is_none() {
-            return self.coverage.hit("request to a jobtracker that is down");
+            return self.sim.coverage.hit("request to a jobtracker that is down");
         }
-        let forgetful = self.rng.chance(200);
+        let forgetful = self.sim.rng.chance(200);
         self.with_jobtracker(|live, steps| match request {
             Request::Register(from, process, request) => live.register(steps, from, process, request),
             Request::Poll(from, process, request) => live.poll(steps, from, process, request),
@@ -150,7 +150,7 @@ impl Live {
             Some(Bug::ExecutorsForgotten) => {
                 let running = |order: &Order| match order {
                     Order::KillExecutor { app, .. } => {
-                        self.state.app_status(*app).is_some_and(|status| status.state == "RUNNING")
+                        self.process.state.app_status(*app).is_some_and(|status| status.state == "RUNNING")
                     }
                     _ => true,
                 };
@@ -198,7 +198,7 @@ impl Live {
 
     /// The attempt by which the task of an attempt runs now.
     fn present(&self, attempt: AttemptId) -> Option<AttemptId> {
-        let tasks = self.state.tasks(attempt.task.job)?;
+        let tasks = self.process.state.tasks(attempt.task.job)?;
         let task = tasks.into_iter().find(|task| task.task == attempt.task)?;
         let running =
             task.attempts.iter().rev().find(|attempt| attempt.state == "RUNNING" || attempt.state == "ASSIGNED");
@@ -229,7 +229,7 @@ impl Live {
             });
         }
         self.tick(steps);
-        let status = wish.job().and_then(|job| self.state.job_status(job)).map(Box::new);
+        let status = wish.job().and_then(|job| self.process.state.job_status(job)).map(Box::new);
         self.send(steps, Response::Job(client, plan, wish, status));
     }
 

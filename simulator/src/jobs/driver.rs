@@ -24,10 +24,10 @@ pub struct Driver {
 impl World {
     /// Plans the driver's next act; earlier plans are void.
     pub(super) fn driver_goes_on(&mut self, driver: Index, most_ms: u64) {
-        let delay = 1 + self.rng.below(most_ms);
+        let delay = 1 + self.sim.rng.below(most_ms);
         self.drivers[driver].plan += 1;
         let plan = self.drivers[driver].plan;
-        self.later(delay, Event::DriverActs { driver, plan });
+        self.sim.later(delay, Event::DriverActs { driver, plan });
     }
 
     /// A driver makes its next step.
@@ -36,7 +36,7 @@ impl World {
             return;
         }
         let Some(app) = self.drivers[driver].app else {
-            if self.healing && !self.drivers[driver].wants {
+            if self.sim.healing && !self.drivers[driver].wants {
                 return;
             }
             self.drivers[driver].wants = true;
@@ -44,20 +44,20 @@ impl World {
             let plan = self.drivers[driver].plan;
             return self.send_to_jobtracker(Request::NewApp(driver, plan));
         };
-        if !self.healing && self.rng.chance(30) {
-            self.coverage.hit("driver died");
+        if self.sim.mishap(30) {
+            self.sim.coverage.hit("driver died");
             self.drivers[driver] = Driver { plan: self.drivers[driver].plan, ..Driver::default() };
             return self.driver_goes_on(driver, 6_000);
         }
-        if !self.healing && self.rng.chance(20) {
-            let app = if self.rng.chance(300) { AppId { number: 10_000, ..app } } else { app };
+        if self.sim.mishap(20) {
+            let app = if self.sim.rng.chance(300) { AppId { number: 10_000, ..app } } else { app };
             self.send_to_jobtracker(Request::KillApp(app));
         }
-        let changes = !self.healing && self.rng.chance(200);
-        let ends = if self.healing { self.drivers[driver].served } else { self.rng.chance(30) };
-        let target = if changes { self.rng.below(5) as u32 } else { self.drivers[driver].target };
+        let changes = self.sim.mishap(200);
+        let ends = if self.sim.healing { self.drivers[driver].served } else { self.sim.rng.chance(30) };
+        let target = if changes { self.sim.rng.below(5) as u32 } else { self.drivers[driver].target };
         let known = &mut self.drivers[driver];
-        known.target = if self.healing { 1 } else { target };
+        known.target = if self.sim.healing { 1 } else { target };
         known.seq += 1;
         known.ending |= ends;
         let poll = AppPoll {
@@ -77,7 +77,7 @@ impl World {
 
     /// An application was given.
     pub(super) fn driver_has_app(&mut self, driver: Index, plan: u64, app: AppId) {
-        let target = 1 + self.rng.below(3) as u32;
+        let target = 1 + self.sim.rng.below(3) as u32;
         let known = &mut self.drivers[driver];
         if known.plan == plan && known.app.is_none() {
             *known = Driver { app: Some(app), target, plan, ..Driver::default() };
@@ -87,7 +87,7 @@ impl World {
 
     /// The application's executors.
     pub(super) fn driver_is_told(&mut self, driver: Index, plan: u64, reply: Option<AppPollReply>) {
-        let released = self.rng.chance(100);
+        let released = self.sim.rng.chance(100);
         let known = &mut self.drivers[driver];
         if known.plan != plan {
             return;
@@ -98,7 +98,7 @@ impl World {
         };
         if ended {
             if reply.is_some_and(|reply| reply.killed.is_some()) {
-                self.coverage.hit("driver told that its application was ended");
+                self.sim.coverage.hit("driver told that its application was ended");
             }
             self.drivers[driver] = Driver { plan, ..Driver::default() };
             return self.driver_goes_on(driver, 3_000);
@@ -108,7 +108,7 @@ impl World {
         known.served |= !running.is_empty();
         if released && let Some(first) = running.first() {
             known.release.push(*first);
-            self.coverage.hit("executor released");
+            self.sim.coverage.hit("executor released");
         }
     }
 }

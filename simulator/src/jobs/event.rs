@@ -4,8 +4,6 @@ use mammoth_protocol::jobs::app::{AppPoll, AppPollReply};
 use mammoth_protocol::jobs::client::JobStatus;
 use mammoth_protocol::jobs::tracker::{PollReply, PollRequest, RegisterReply, RegisterRequest};
 use mammoth_protocol::jobs::{AppId, AttemptId, ExecutorId, JobId, TrackerEpoch};
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 
 /// Number of a tracker, client or driver.
 pub type Index = usize;
@@ -98,50 +96,4 @@ pub enum Event {
     DriverActs { driver: Index, plan: u64 },
     /// Something breaks.
     Fault,
-}
-
-struct Entry {
-    at_ms: u64,
-    number: u64,
-    event: Event,
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        (self.at_ms, self.number) == (other.at_ms, other.number)
-    }
-}
-
-impl Eq for Entry {}
-
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Entry {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at_ms, self.number).cmp(&(other.at_ms, other.number))
-    }
-}
-
-/// Events by time; those of one time in the order in which they were added.
-#[derive(Default)]
-pub struct Queue {
-    heap: BinaryHeap<Reverse<Entry>>,
-    number: u64,
-}
-
-impl Queue {
-    /// Adds an event.
-    pub fn add(&mut self, at_ms: u64, event: Event) {
-        self.number += 1;
-        self.heap.push(Reverse(Entry { at_ms, number: self.number, event }));
-    }
-
-    /// Takes the next event with its time.
-    pub fn take_next(&mut self) -> Option<(u64, Event)> {
-        self.heap.pop().map(|Reverse(entry)| (entry.at_ms, entry.event))
-    }
 }

@@ -20,22 +20,22 @@ impl World {
         let key = (launch.app, launch.executor);
         let life = self.trackers[index].life;
         if self.trackers[index].executors.contains_key(&key) {
-            return self.coverage.hit("launch of an executor that is held");
+            return self.sim.coverage.hit("launch of an executor that is held");
         }
         if let Err(what) = self.truth.executor_starts(key, index, life) {
-            return self.violation(what);
+            return self.sim.violation(what);
         }
         let tracker = &mut self.trackers[index];
         tracker.executors.insert(key, HeldExecutor { resources: launch.resources, ended: None });
         tracker.apps.insert(launch.app);
         let (used, capacity) = (tracker.used(), tracker.capacity);
         if !capacity.fits(used) {
-            self.violation(format!("tracker {index} has {capacity} and runs {used}"));
+            self.sim.violation(format!("tracker {index} has {capacity} and runs {used}"));
         }
-        if !self.healing && self.rng.chance(300) {
-            let delay = 1 + self.rng.below(3_000);
+        if self.sim.mishap(300) {
+            let delay = 1 + self.sim.rng.below(3_000);
             let (app, executor) = key;
-            self.later(delay, Event::ExecutorDies { tracker: index, life, app, executor, by_order: false });
+            self.sim.later(delay, Event::ExecutorDies { tracker: index, life, app, executor, by_order: false });
         }
         self.tracker_has_news(index);
     }
@@ -48,7 +48,7 @@ impl World {
         }
         let Some(held) = tracker.executors.get_mut(&key).filter(|held| held.ended.is_none()) else { return };
         held.ended = Some(if by_order { "ended by order" } else { "out of memory" }.to_owned());
-        self.coverage.hit(if by_order { "executor ended by order" } else { "executor ended by itself" });
+        self.sim.coverage.hit(if by_order { "executor ended by order" } else { "executor ended by itself" });
         self.tracker_has_news(index);
     }
 }

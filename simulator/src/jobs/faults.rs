@@ -6,53 +6,53 @@ use super::world::{TRACKERS, World};
 impl World {
     /// Something breaks, and the next fault is planned.
     pub(super) fn fault(&mut self) {
-        if self.healing {
+        if self.sim.healing {
             return;
         }
-        let next = 200 + self.rng.below(1_500);
-        self.later(next, Event::Fault);
-        let index = self.rng.below(TRACKERS as u64) as usize;
+        let next = 200 + self.sim.rng.below(1_500);
+        self.sim.later(next, Event::Fault);
+        let index = self.sim.rng.below(TRACKERS as u64) as usize;
         let up = self.trackers[index].up;
-        match self.rng.below(100) {
+        match self.sim.rng.below(100) {
             0..=19 if up => {
-                let folder_too = self.rng.chance(350);
-                self.coverage.hit(if folder_too { "tracker lost its folder" } else { "tracker crashed" });
+                let folder_too = self.sim.rng.chance(350);
+                self.sim.coverage.hit(if folder_too { "tracker lost its folder" } else { "tracker crashed" });
                 self.tracker_dies(index, folder_too);
-                let most = if self.rng.chance(500) { 600 } else { 6_000 };
-                let away = 50 + self.rng.below(most);
-                self.later(away, Event::TrackerStarts(index));
+                let most = if self.sim.rng.chance(500) { 600 } else { 6_000 };
+                let away = 50 + self.sim.rng.below(most);
+                self.sim.later(away, Event::TrackerStarts(index));
             }
             20..=34 if up => {
-                self.coverage.hit("tracker hung");
-                let most = if self.rng.chance(500) { 1_000 } else { 5_000 };
-                self.trackers[index].hung_until_ms = self.now_ms + 50 + self.rng.below(most);
+                self.sim.coverage.hit("tracker hung");
+                let most = if self.sim.rng.chance(500) { 1_000 } else { 5_000 };
+                self.trackers[index].hung_until_ms = self.sim.now_ms + 50 + self.sim.rng.below(most);
             }
             35..=54 => {
-                self.coverage.hit("tracker cut off");
-                let most = if self.rng.chance(500) { 1_000 } else { 6_000 };
-                self.trackers[index].cut_off_until_ms = self.now_ms + 50 + self.rng.below(most);
+                self.sim.coverage.hit("tracker cut off");
+                let most = if self.sim.rng.chance(500) { 1_000 } else { 6_000 };
+                self.trackers[index].cut_off_until_ms = self.sim.now_ms + 50 + self.sim.rng.below(most);
             }
             55..=74 => {
-                let away = 10 + self.rng.below(1_500);
+                let away = 10 + self.sim.rng.below(1_500);
                 self.jobtracker_dies(away);
             }
             75..=89 => {
                 let files: Vec<_> = self.trackers[index].files.iter().copied().collect();
-                if let Some(file) = self.rng.pick(&files).copied() {
-                    self.coverage.hit("output unreadable");
+                if let Some(file) = self.sim.rng.pick(&files).copied() {
+                    self.sim.coverage.hit("output unreadable");
                     self.trackers[index].broken.insert(file);
                 }
             }
             90..=92 => {
-                self.coverage.hit("jobtracker hung");
-                let most = if self.rng.chance(500) { 1_000 } else { 6_000 };
-                self.jobtracker.hung_until_ms = self.now_ms + 50 + self.rng.below(most);
+                self.sim.coverage.hit("jobtracker hung");
+                let most = if self.sim.rng.chance(500) { 1_000 } else { 6_000 };
+                self.jobtracker.hung_until_ms = self.sim.now_ms + 50 + self.sim.rng.below(most);
             }
             93..=95 => {
-                self.coverage.hit("wall clock jumped");
-                self.wall_offset_ms = self.rng.below(10_000);
+                self.sim.coverage.hit("wall clock jumped");
+                self.sim.wall_offset_ms = self.sim.rng.below(10_000);
             }
-            _ => self.coverage.hit("nothing broke"),
+            _ => self.sim.coverage.hit("nothing broke"),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::event::Event;
 use super::world::{TRACKERS, World};
+use crate::kernel::Model;
 use mammoth_jobtracker_core::check::unfinished;
 
 /// Simulated time that it may take.
@@ -11,32 +12,19 @@ const LOOK_MS: u64 = 1_000;
 
 impl World {
     /// Stops the faults and lets time pass until all is well.
-    pub(super) fn heal(&mut self) {
-        self.healing = true;
+    pub(super) fn faults_are_over(&mut self) {
         self.jobtracker.hung_until_ms = 0;
         for index in 0..TRACKERS {
             self.trackers[index].cut_off_until_ms = 0;
             self.trackers[index].hung_until_ms = 0;
             if !self.trackers[index].up {
-                self.later(1, Event::TrackerStarts(index));
+                self.sim.later(1, Event::TrackerStarts(index));
             }
         }
         if self.jobtracker.live.is_none() {
-            self.later(1, Event::JobtrackerStarts);
+            self.sim.later(1, Event::JobtrackerStarts);
         }
-        let deadline = self.now_ms + HEAL_MS;
-        let mut look = self.now_ms + LOOK_MS;
-        while self.violation.is_none() {
-            self.step();
-            if self.now_ms < look {
-                continue;
-            }
-            look = self.now_ms + LOOK_MS;
-            let Some(reason) = self.not_well() else { return };
-            if self.now_ms > deadline {
-                self.violation(format!("not well after {} s: {reason}", HEAL_MS / 1000));
-            }
-        }
+        self.settle(HEAL_MS, LOOK_MS, |world| world.not_well());
     }
 
     /// What is still to be done, if anything.

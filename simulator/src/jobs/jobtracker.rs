@@ -5,11 +5,9 @@ use super::event::{Event, Index, Response};
 use super::oracle::Truth;
 use super::world::World;
 use crate::coverage::Coverage;
+use crate::kernel::disk::{Disk, Process};
 use mammoth_jobtracker_core::api::{Command, CoreConfig, Effect, InternalCommand, Outcome, Refusal, Reply, Report};
 use mammoth_jobtracker_core::{Edit, State};
-use mammoth_journal::GroupCommit;
-use mammoth_journal::checkpoint::{CheckpointCommand, CheckpointWriter, MemoryStore, Slicer};
-use mammoth_journal::log::{Log, MemoryDisk};
 use mammoth_protocol::jobs::{JobId, TrackerEpoch, TrackerId};
 use mammoth_protocol::journaled::Journaled;
 use mammoth_protocol::{Now, Seq, Uuid};
@@ -18,31 +16,22 @@ use std::collections::{BTreeMap, BTreeSet};
 const TICK_MS: u64 = 100;
 
 /// Cluster id of its log.
-pub(super) const CLUSTER: &str = "CID-jobs";
+const CLUSTER: &str = "CID-jobs";
 
 /// The disk that outlives the process, and the process if it runs.
 pub struct Jobtracker {
-    pub(super) disk: MemoryDisk,
-    pub(super) store: MemoryStore,
+    pub(super) disk: Disk<State>,
     pub(super) live: Option<Box<Live>>,
     pub(super) lives: u64,
     /// The process does nothing until then.
     pub(super) hung_until_ms: u64,
-    /// Every decision of every life that may still be on the disk.
-    pub(super) history: Vec<(Seq, Vec<Edit>)>,
     /// The folders with which trackers registered first, for a planted mistake.
     pub(super) folders: BTreeMap<TrackerId, Uuid>,
 }
 
 /// The process.
 pub struct Live {
-    pub(super) state: State,
-    pub(super) group: GroupCommit<Vec<Response>>,
-    pub(super) log: Log<MemoryDisk>,
-    pub(super) syncing: Option<Seq>,
-    pub(super) slicer: Slicer,
-    pub(super) writer: CheckpointWriter<MemoryStore>,
-    pub(super) step: Option<CheckpointCommand>,
+    pub(super) process: Process<State, Vec<Response>>,
     /// Polls that wait, by tracker: from whom, and which.
     pub(super) parked: BTreeMap<TrackerId, Parked>,
     /// What planted mistakes remember.
@@ -89,23 +78,13 @@ impl Jobtracker {
     /// A jobtracker with an empty disk, not yet started.
     #[must_use]
     pub fn new() -> Self {
-        let mut disk = MemoryDisk::new();
-        Log::format(&mut disk, CLUSTER).expect("an empty memory disk takes a log");
-        Self {
-            disk,
-            store: MemoryStore::new(),
-            live: None,
-            lives: 0,
-            hung_until_ms: 0,
-            history: Vec::new(),
-            folders: BTreeMap::new(),
-        }
+        Self { disk: Disk::new(CLUSTER), live: None, lives: 0, hung_until_ms: 0, folders: BTreeMap::new() }
     }
 
     /// The core, if the process runs.
     #[must_use]
     pub fn state(&self) -> Option<&State> {
-        self.live.as_ref().map(|live| &live.state)
+        self.live.as_ref().map(|live| &live.process.state)
     }
 }
 
@@ -129,21 +108,22 @@ pub(super) struct Steps<'a> {
 impl Live {
     /// Decides and applies; the reply is the caller's to send when it is durable.
     pub(super) fn carry_out(&mut self, steps: &mut Steps<'_>, command: &Command) -> Result<Reply, Refusal> {
-        let decision = self.state.decide(steps.now, command)?;
+        let decision = self.process.state.decide(steps.now, command)?;
         steps.coverage.hit(name_of(command));
         if decision.edits.is_empty() {
             return Ok(decision.reply);
         }
-        let unlogged = *command == Command::Start && steps.bug == Some(Bug::LifeNotLogged) && self.log.last() > Seq(0);
+        let unlogged =
+            *command == Command::Start && steps.bug == Some(Bug::LifeNotLogged) && self.process.log.last() > Seq(0);
         let seq = if unlogged {
             // The planted mistake: the state has changed and the log has not.
-            self.group.decided_seq()
+            self.process.group.decided_seq()
         } else {
-            let encoded = self.group.decided(|out| State::encode_edits(&decision.edits, out), Vec::new());
+            let encoded = self.process.group.decided(|out| State::encode_edits(&decision.edits, out), Vec::new());
             encoded.expect("records are short and the log works")
         };
         for edit in &decision.edits {
-            self.state.apply(seq, edit);
+            self.process.state.apply(seq, edit);
         }
         if !unlogged {
             steps.history.push((seq, decision.edits));
@@ -153,12 +133,12 @@ impl Live {
 
     /// Lets follow what follows from edits.
     pub(super) fn tick(&mut self, steps: &mut Steps<'_>) {
-        let outcome = self.state.tick(steps.now);
+        let outcome = self.process.state.tick(steps.now);
         self.follow(steps, outcome);
     }
 
     pub(super) fn observe(&mut self, steps: &mut Steps<'_>, report: Report) -> mammoth_jobtracker_core::api::Answer {
-        let mut outcome = self.state.observe(steps.now, report);
+        let mut outcome = self.process.state.observe(steps.now, report);
         let answer = std::mem::take(&mut outcome.answer);
         self.follow(steps, outcome);
         answer
@@ -195,7 +175,7 @@ impl Live {
         if early {
             steps.out.push(response);
         } else {
-            let ready = self.group.hold(vec![response]).expect("the log works");
+            let ready = self.process.group.hold(vec![response]).expect("the log works");
             steps.out.extend(ready.into_iter().flatten());
         }
     }
@@ -204,15 +184,15 @@ impl Live {
 impl World {
     /// Lets the jobtracker work, if it runs, and does what it wants done.
     pub(super) fn with_jobtracker(&mut self, work: impl FnOnce(&mut Live, &mut Steps<'_>)) {
-        let now = self.now();
+        let now = self.sim.now();
         let Some(mut live) = self.jobtracker.live.take() else { return };
         self.touched = true;
         let mut steps = Steps {
             now,
-            coverage: &mut self.coverage,
+            coverage: &mut self.sim.coverage,
             bug: self.bug,
             truth: &mut self.truth,
-            history: &mut self.jobtracker.history,
+            history: &mut self.jobtracker.disk.history,
             folders: &mut self.jobtracker.folders,
             out: Vec::new(),
             read: Vec::new(),
@@ -234,11 +214,11 @@ impl World {
             self.send_from_jobtracker(response);
         }
         for job in read {
-            let delay = 1 + self.rng.below(50);
-            self.later(delay, Event::SpecRead { life, job });
+            let delay = 1 + self.sim.rng.below(50);
+            self.sim.later(delay, Event::SpecRead { life, job });
         }
         for (tracker, epoch, seq) in waits {
-            self.later(config().poll_wait_ms, Event::WaitOver { life, tracker, epoch, seq });
+            self.sim.later(config().poll_wait_ms, Event::WaitOver { life, tracker, epoch, seq });
         }
         self.start_sync();
     }
@@ -246,7 +226,7 @@ impl World {
     /// Time has passed.
     pub(super) fn jobtracker_ticks(&mut self, life: u64) {
         if life == self.jobtracker.lives && self.jobtracker.live.is_some() {
-            self.later(TICK_MS, Event::Tick { life });
+            self.sim.later(TICK_MS, Event::Tick { life });
             self.with_jobtracker(|live, steps| live.tick(steps));
         }
     }
@@ -257,7 +237,7 @@ impl World {
             return;
         }
         let spec = self.truth.specs.get(&job).cloned().ok_or_else(|| "there is no specification".to_owned());
-        self.coverage.hit("specification read again");
+        self.sim.coverage.hit("specification read again");
         self.with_jobtracker(|live, steps| {
             live.observe(steps, Report::Spec { job, spec });
         });

@@ -197,12 +197,13 @@ impl World {
     /// Compares what the jobtracker believes with what really happened.
     pub(super) fn compare(&mut self) {
         let Some(live) = self.jobtracker.live.take() else { return };
-        let compared = check(&live.state).map_err(|violation| violation.to_string());
-        let compared =
-            compared.and_then(|()| self.compare_jobs(&live.state)).and_then(|()| self.compare_outputs(&live.state));
+        let compared = check(&live.process.state).map_err(|violation| violation.to_string());
+        let compared = compared
+            .and_then(|()| self.compare_jobs(&live.process.state))
+            .and_then(|()| self.compare_outputs(&live.process.state));
         self.jobtracker.live = Some(live);
         if let Err(what) = compared {
-            self.violation(what);
+            self.sim.violation(what);
         }
     }
 
@@ -218,13 +219,13 @@ impl World {
             let events = state.attempt_events(job, from).unwrap_or_default().events;
             self.truth.cursors.insert(job, from + events.len() as u64);
             for event in events {
-                self.coverage.hit(&format!("{:?} {}", event.attempt.task.kind, event.status));
+                self.sim.coverage.hit(&format!("{:?} {}", event.attempt.task.kind, event.status));
                 self.truth.told_of(&event, &spec)?;
                 self.was_really_lost(&event)?;
             }
             if let Some(status) = state.job_status(job).filter(|status| status.state.is_final()) {
                 if status.reason.as_deref().is_some_and(|reason| reason.contains("no tasktracker has as much")) {
-                    self.coverage.hit("job that fits nowhere failed");
+                    self.sim.coverage.hit("job that fits nowhere failed");
                 }
                 self.truth.is_final(&status, &spec)?;
             }
@@ -235,7 +236,7 @@ impl World {
     /// A tracker that is said to have lost an attempt has lost it.
     fn was_really_lost(&mut self, event: &AttemptEvent) -> Result<(), String> {
         if event.status == "KILLED" && event.text.contains("a map of its job needs the room") {
-            self.coverage.hit("reduce gave way to a map");
+            self.sim.coverage.hit("reduce gave way to a map");
         }
         if event.status != "KILLED" || !event.text.contains("does not have it any more") {
             return Ok(());

@@ -140,14 +140,14 @@ impl World {
         let tracker = &mut self.trackers[index];
         tracker.plan += 1;
         let event = Event::TrackerActs { tracker: index, life: tracker.life, plan: tracker.plan };
-        self.later(delay_ms, event);
+        self.sim.later(delay_ms, event);
     }
 
     /// Something that the jobtracker should hear of has happened: sometimes the waiting poll is given up for a new one.
     pub(super) fn tracker_has_news(&mut self, index: Index) {
-        if self.rng.chance(600) {
+        if self.sim.rng.chance(600) {
             self.trackers[index].asked = None;
-            let delay = 1 + self.rng.below(10);
+            let delay = 1 + self.sim.rng.below(10);
             self.tracker_goes_on(index, delay);
         }
     }
@@ -159,7 +159,7 @@ impl World {
             return;
         }
         self.fence(index);
-        let now_ms = self.now_ms;
+        let now_ms = self.sim.now_ms;
         let tracker = &mut self.trackers[index];
         tracker.sent_ms = now_ms;
         if tracker.epoch.is_none() {
@@ -177,7 +177,7 @@ impl World {
                 tracker.seq += 1;
                 tracker.asked = tracker.request();
             } else {
-                self.coverage.hit("poll repeated");
+                self.sim.coverage.hit("poll repeated");
             }
             if let Some(request) = self.trackers[index].asked.clone() {
                 self.send_to_jobtracker(Request::Poll(index, life, request));
@@ -198,7 +198,7 @@ impl World {
         tracker.failures.clear();
         tracker.known.clear();
         tracker.contact_ms = tracker.sent_ms;
-        self.coverage.hit("registered");
+        self.sim.coverage.hit("registered");
         self.tracker_goes_on(index, 1);
     }
 
@@ -208,7 +208,7 @@ impl World {
         if tracker.up && tracker.life == life && tracker.epoch == Some(epoch) {
             tracker.epoch = None;
             tracker.asked = None;
-            self.coverage.hit("registers again");
+            self.sim.coverage.hit("registers again");
             self.tracker_goes_on(index, 1);
         }
     }
@@ -218,7 +218,7 @@ impl World {
         let tracker = &mut self.trackers[index];
         let asked = tracker.asked.as_ref().map(|request| (request.epoch, request.seq));
         if !tracker.up || tracker.life != life || asked != Some((epoch, reply.seq)) {
-            return self.coverage.hit("late answer dropped");
+            return self.sim.coverage.hit("late answer dropped");
         }
         let told = tracker.asked.take().map_or(0, |request| request.fetch_failures.len());
         tracker.failures.drain(..told);
@@ -226,7 +226,7 @@ impl World {
         for order in reply.orders {
             self.obey(index, order);
         }
-        let delay = 1 + self.rng.below(10);
+        let delay = 1 + self.sim.rng.below(10);
         self.tracker_goes_on(index, delay);
     }
 
@@ -235,8 +235,8 @@ impl World {
         match order {
             Order::Launch(launch) => self.start_attempt(index, launch),
             Order::Kill { attempt, .. } => {
-                let delay = 1 + self.rng.below(200);
-                self.later(delay, Event::AttemptDies { tracker: index, life, attempt });
+                let delay = 1 + self.sim.rng.below(200);
+                self.sim.later(delay, Event::AttemptDies { tracker: index, life, attempt });
             }
             Order::GrantCommit { attempt } => self.may_commit(index, attempt),
             Order::Forget { attempt } => {
@@ -247,13 +247,13 @@ impl World {
             }
             Order::Outputs { job, from, events } => self.learn_outputs(index, job, from, events),
             Order::DropJob { job } => {
-                let delay = 1 + self.rng.below(100);
-                self.later(delay, Event::JobDropped { tracker: index, life, job });
+                let delay = 1 + self.sim.rng.below(100);
+                self.sim.later(delay, Event::JobDropped { tracker: index, life, job });
             }
             Order::LaunchExecutor(launch) => self.start_executor(index, &launch),
             Order::KillExecutor { app, executor, .. } => {
-                let delay = 1 + self.rng.below(200);
-                self.later(delay, Event::ExecutorDies { tracker: index, life, app, executor, by_order: true });
+                let delay = 1 + self.sim.rng.below(200);
+                self.sim.later(delay, Event::ExecutorDies { tracker: index, life, app, executor, by_order: true });
             }
             Order::ForgetExecutor { app, executor } => {
                 let tracker = &mut self.trackers[index];
@@ -270,7 +270,7 @@ impl World {
         if from != known.next {
             known.maps.clear();
             if known.next != 0 {
-                self.coverage.hit("outputs of an earlier life void");
+                self.sim.coverage.hit("outputs of an earlier life void");
             }
         }
         known.next = from + events.len() as u64;
@@ -296,14 +296,14 @@ impl World {
         tracker.known.remove(&job);
         let state = self.jobtracker.state().and_then(|state| state.job_status(job));
         if let Some(status) = state.filter(|status| !status.state.is_final()) {
-            self.violation(format!("what is left of {job} went, and it is {:?}", status.state));
+            self.sim.violation(format!("what is left of {job} went, and it is {:?}", status.state));
         }
     }
 
     /// A tracker that could not reach the jobtracker for too long ends what it runs.
     pub(super) fn fence(&mut self, index: Index) {
         let tracker = &mut self.trackers[index];
-        if self.now_ms.saturating_sub(tracker.contact_ms) <= config().expiry_ms {
+        if self.sim.now_ms.saturating_sub(tracker.contact_ms) <= config().expiry_ms {
             return;
         }
         let mut any = false;
@@ -315,13 +315,13 @@ impl World {
             any = true;
         }
         if any {
-            self.coverage.hit("tracker ended its attempts");
+            self.sim.coverage.hit("tracker ended its attempts");
         }
     }
 
     /// A tracker's process ends. Its children end with it.
     pub(super) fn tracker_dies(&mut self, index: Index, folder_too: bool) {
-        let generation = Uuid(u128::from(self.rng.bits()));
+        let generation = Uuid(u128::from(self.sim.rng.bits()));
         let tracker = &mut self.trackers[index];
         tracker.up = false;
         tracker.life += 1;
@@ -343,7 +343,7 @@ impl World {
 
     /// A tracker starts.
     pub(super) fn tracker_starts(&mut self, index: Index) {
-        let now_ms = self.now_ms;
+        let now_ms = self.sim.now_ms;
         let tracker = &mut self.trackers[index];
         if !tracker.up {
             tracker.up = true;

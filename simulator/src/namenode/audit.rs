@@ -15,8 +15,8 @@ impl World {
     /// The core's own invariants.
     pub(crate) fn check_core(&mut self) {
         let Some(live) = &self.namenode.live else { return };
-        if let Err(violation) = check(&live.state) {
-            self.violation(format!("{violation}"));
+        if let Err(violation) = check(&live.process.state) {
+            self.sim.violation(format!("{violation}"));
         }
     }
 
@@ -24,16 +24,16 @@ impl World {
     /// while the wanted number of others remain, but for those that faults have taken (I6).
     pub(super) fn check_orders(&mut self, index: Index, orders: &[DnCommand]) {
         let Some(live) = &self.namenode.live else { return };
-        let answer = live.state.query(self.now(), 0, &caller(None), &Query::Health, &mut Vec::new());
+        let answer = live.process.state.query(self.sim.now(), 0, &caller(None), &Query::Health, &mut Vec::new());
         let safe = matches!(&answer, Ok(Answer::Health(health)) if health.safe_mode != SafeMode::Off);
         let active = orders.iter().find(|order| !matches!(order, DnCommand::FullReport { .. }));
         if let Some(order) = active.filter(|_| safe) {
-            return self.violation(format!("dn{index} is ordered in safe mode: {order:?}"));
+            return self.sim.violation(format!("dn{index} is ordered in safe mode: {order:?}"));
         }
         for order in orders {
             let DnCommand::Delete { blocks, .. } = order else { continue };
             for block in blocks {
-                self.coverage.hit("deletion ordered");
+                self.sim.coverage.hit("deletion ordered");
                 self.fair.deleting(index, block.id);
                 self.check_deletion_order(index, *block);
             }
@@ -47,7 +47,7 @@ impl World {
         let good = self.good_elsewhere(index, block.id, stamp, len);
         let losses = usize::try_from(self.fair.losses(block.id)).unwrap_or(usize::MAX);
         if good == 0 || good + losses < usize::from(wanted) {
-            self.violation(format!("{block} on dn{index} is to go; {good} good ones would remain of {wanted}"));
+            self.sim.violation(format!("{block} on dn{index} is to go; {good} good ones would remain of {wanted}"));
         }
     }
 
@@ -65,7 +65,7 @@ impl World {
             }
             let reasons: Vec<String> = allowed.iter().filter_map(|view| view.contradiction(&actual)).collect();
             if reasons.len() == allowed.len() {
-                self.violation(format!("client {index} was told otherwise: {}", reasons.join("; or ")));
+                self.sim.violation(format!("client {index} was told otherwise: {}", reasons.join("; or ")));
             }
         }
     }
@@ -80,7 +80,7 @@ impl World {
             (None, _) => {}
             (Some(_), None) => self.clients[index].view = after,
             (Some(one), Some(other)) => {
-                self.violation(format!("client {index}, crashed in {change:?}: {one}; or {other}"));
+                self.sim.violation(format!("client {index}, crashed in {change:?}: {one}; or {other}"));
             }
         }
     }
@@ -89,7 +89,7 @@ impl World {
     pub(crate) fn actual(&self, index: Index) -> BTreeMap<String, Actual> {
         let mut found = BTreeMap::new();
         let Some(live) = &self.namenode.live else { return found };
-        let ask = |query: &Query| live.state.query(self.now(), 0, &caller(None), query, &mut Vec::new());
+        let ask = |query: &Query| live.process.state.query(self.sim.now(), 0, &caller(None), query, &mut Vec::new());
         let top = self.clients[index].folder();
         if let Ok(Answer::FileInfo(Some(status))) = ask(&Query::FileInfo { path: choose_path(&top) }) {
             found.insert(top.clone(), Actual::from(*status));
@@ -137,14 +137,14 @@ impl Namenode {
     #[must_use]
     pub fn stamp_of(&self, id: BlockId) -> Option<GenStamp> {
         let live = self.live.as_ref()?;
-        owned_blocks(&live.state).into_iter().find(|(owned, _)| *owned == id).map(|(_, meta)| meta.stamp)
+        owned_blocks(&live.process.state).into_iter().find(|(owned, _)| *owned == id).map(|(_, meta)| meta.stamp)
     }
 
     /// All complete blocks of files with stamp, length and wanted replicas.
     #[must_use]
     pub fn owned_blocks(&self) -> Vec<(BlockId, GenStamp, u64, u16)> {
         let Some(live) = &self.live else { return Vec::new() };
-        let owned = owned_blocks(&live.state).into_iter().filter(|(_, meta)| meta.complete);
+        let owned = owned_blocks(&live.process.state).into_iter().filter(|(_, meta)| meta.complete);
         owned.map(|(id, meta)| (id, meta.stamp, meta.len, meta.wanted)).collect()
     }
 
@@ -152,7 +152,7 @@ impl Namenode {
     #[must_use]
     pub fn unrest(&self, now: Now) -> Option<(u64, Option<String>)> {
         let Some(live) = &self.live else { return Some((0, Some("the namenode is down".to_owned()))) };
-        let answer = live.state.query(now, 0, &caller(None), &Query::Health, &mut Vec::new());
+        let answer = live.process.state.query(now, 0, &caller(None), &Query::Health, &mut Vec::new());
         let Ok(Answer::Health(health)) = answer else {
             return Some((0, Some(format!("no health: {answer:?}"))));
         };

@@ -1,19 +1,14 @@
 //! The namenode's disk in a run: groups are synced a little after they were written, checkpoints go in step by step, and a
 //! crash keeps what was synced and any part of the rest.
 
-use super::{CLUSTER, Fate, Live, TICK_MS, config};
+use super::{Fate, Live, TICK_MS, config};
 use crate::bugs::Bug;
 use crate::event::Event;
 use crate::world::World;
-use mammoth_journal::checkpoint::{
-    CheckpointCommand, CheckpointPolicy, CheckpointStore, CheckpointWriter, Mark, MemoryStore, Slicer, StoreTear,
-};
-use mammoth_journal::log::{LogDisk, MemoryDisk, Next, SegmentReader, Tear};
-use mammoth_journal::{GroupCommit, recover};
+use mammoth_journal::checkpoint::{CheckpointCommand, CheckpointPolicy, CheckpointStore, Mark, MemoryStore, StoreTear};
+use mammoth_journal::log::Tear;
 use mammoth_namenode_core::State;
 use mammoth_namenode_core::check::rows;
-use mammoth_protocol::journaled::Journaled;
-use mammoth_protocol::{Now, Seq};
 
 /// Between two steps of a checkpoint, and between two looks whether one is due.
 const CHECKPOINT_STEP_MS: u64 = 30;
@@ -28,19 +23,14 @@ impl World {
     /// Writes the open group, if none is on its way, and plans the end of its sync.
     pub(super) fn start_sync(&mut self) {
         let dies = self.namenode.fate == Some(Fate::Unsynced);
-        let most = if dies || self.rng.chance(60) { 1_500 } else { 8 };
-        let delay = 2 + self.rng.below(most);
+        let most = if dies || self.sim.rng.chance(60) { 1_500 } else { 8 };
+        let delay = 2 + self.sim.rng.below(most);
         let life = self.namenode.lives;
         let Some(live) = &mut self.namenode.live else { return };
-        if live.syncing.is_some() {
-            return;
-        }
-        if let Some(group) = live.group.next_group() {
-            live.log.append(&group).expect("a memory disk takes what it is given");
-            live.syncing = Some(group.last);
-            self.later(delay, Event::Synced { life });
+        if live.process.write_group() {
+            self.sim.later(delay, Event::Synced { life });
             if dies {
-                self.later(delay - 1, Event::NamenodeDies { life });
+                self.sim.later(delay - 1, Event::NamenodeDies { life });
             }
         }
     }
@@ -51,16 +41,11 @@ impl World {
             return;
         }
         if std::mem::take(&mut self.namenode.disk_fails) {
-            self.namenode.disk.fail_sync_after(0);
+            self.namenode.disk.log.fail_sync_after(0);
         }
-        self.with_namenode(|live, steps| {
-            if let Err(error) = live.log.sync() {
-                live.group.failed(error.to_string());
-                steps.disk_failed = true;
-            } else if let Some(upto) = live.syncing.take() {
-                let ready = live.group.synced(upto);
-                steps.out.extend(ready.into_iter().flatten());
-            }
+        self.with_namenode(|live, steps| match live.process.sync_group() {
+            Ok(ready) => steps.out.extend(ready.into_iter().flatten()),
+            Err(_) => steps.disk_failed = true,
         });
     }
 
@@ -69,24 +54,19 @@ impl World {
         if life != self.namenode.lives || !self.namenode.is_up() {
             return;
         }
-        let now_ms = self.now().monotonic_ms;
+        let now_ms = self.sim.now().monotonic_ms;
         let bug = self.bug;
         let Some(live) = &mut self.namenode.live else { return };
-        let decided = live.group.decided_seq();
-        live.slicer.begin_if_due(now_ms, decided, live.group.bytes_decided());
-        if live.step.is_none() && live.slicer.is_slicing() {
-            live.step = live.slicer.next(&mut live.state, decided);
+        let may = live.process.prepare_step(now_ms);
+        if (bug == Some(Bug::RowBeforeLog) || may) && live.checkpoint_step(bug, &mut self.namenode.disk.store) {
+            self.sim.coverage.hit("checkpoint ended");
         }
-        let may = live.step.as_ref().is_some_and(|step| step.needs_synced() <= live.group.synced_seq());
-        if (bug == Some(Bug::RowBeforeLog) || may) && live.checkpoint_step(bug, &mut self.namenode.store) {
-            self.coverage.hit("checkpoint ended");
-        }
-        let idle = live.slicer.is_idle() && live.step.is_none();
+        let idle = live.process.is_between_checkpoints();
         if self.namenode.fate == Some(Fate::Checkpoint) && !idle {
-            let end = self.rng.below(4 * CHECKPOINT_STEP_MS);
-            self.later(end, Event::NamenodeDies { life });
+            let end = self.sim.rng.below(4 * CHECKPOINT_STEP_MS);
+            self.sim.later(end, Event::NamenodeDies { life });
         }
-        self.later(if idle { CHECKPOINT_LOOK_MS } else { CHECKPOINT_STEP_MS }, Event::Checkpoint { life });
+        self.sim.later(if idle { CHECKPOINT_LOOK_MS } else { CHECKPOINT_STEP_MS }, Event::Checkpoint { life });
     }
 
     /// The next sync of the log fails.
@@ -96,7 +76,7 @@ impl World {
 
     /// The process dies, or the whole machine: now, or when it hurts.
     pub(crate) fn namenode_crashes(&mut self) {
-        match self.rng.below(3) {
+        match self.sim.rng.below(3) {
             0 => self.namenode.fate = Some(Fate::Unsynced),
             1 => self.namenode.fate = Some(Fate::Checkpoint),
             _ => self.namenode_dies_now(self.namenode.lives),
@@ -106,7 +86,7 @@ impl World {
     /// It is gone, and comes back after a while.
     pub(crate) fn namenode_dies_now(&mut self, life: u64) {
         if life == self.namenode.lives {
-            let away = 100 + self.rng.below(2_000);
+            let away = 100 + self.sim.rng.below(2_000);
             self.namenode_dies(away);
         }
     }
@@ -119,7 +99,7 @@ impl World {
 
     /// The process dies, and is started again at once.
     pub(crate) fn namenode_restarts_at_once(&mut self) {
-        let away = 1 + self.rng.below(20);
+        let away = 1 + self.sim.rng.below(20);
         self.namenode_dies(away);
     }
 
@@ -128,9 +108,9 @@ impl World {
         let Some(live) = self.namenode.live.take() else { return };
         self.namenode.lives += 1;
         self.namenode.fate = None;
-        let bits = self.rng.bits();
-        let length = usize::try_from(self.rng.below(300)).unwrap_or_default();
-        let (log, store) = match self.rng.below(6) {
+        let bits = self.sim.rng.bits();
+        let length = usize::try_from(self.sim.rng.below(300)).unwrap_or_default();
+        let (log, store) = match self.sim.rng.below(6) {
             0 => (Tear::Lost, StoreTear::Lost),
             1 => (Tear::Lost, StoreTear::Kept),
             2 => (Tear::Prefix(length), StoreTear::Prefix(length / 20)),
@@ -138,22 +118,22 @@ impl World {
             4 => (Tear::Hole(length), StoreTear::Some(bits)),
             _ => (Tear::Kept, StoreTear::Kept),
         };
-        if live.group.failure().is_some() {
-            self.coverage.hit("namenode's disk failed");
+        if live.process.group.failure().is_some() {
+            self.sim.coverage.hit("namenode's disk failed");
         } else {
-            self.coverage.hit(if log == Tear::Kept { "namenode killed" } else { "namenode lost power" });
+            self.sim.coverage.hit(if log == Tear::Kept { "namenode killed" } else { "namenode lost power" });
         }
-        if !live.group.is_idle() {
-            self.coverage.hit("namenode died with decisions unsynced");
+        if !live.process.group.is_idle() {
+            self.sim.coverage.hit("namenode died with decisions unsynced");
         }
-        if !live.slicer.is_idle() {
-            self.coverage.hit("namenode died in a checkpoint");
+        if !live.process.slicer.is_idle() {
+            self.sim.coverage.hit("namenode died in a checkpoint");
         }
-        self.namenode.disk.crash(log);
-        self.namenode.disk.heal();
-        self.namenode.store.crash(store);
+        self.namenode.disk.log.crash(log);
+        self.namenode.disk.log.heal();
+        self.namenode.disk.store.crash(store);
         self.namenode.disk_fails = false;
-        self.later(away_ms, Event::NamenodeStarts);
+        self.sim.later(away_ms, Event::NamenodeStarts);
     }
 
     /// The process starts: rows, then the log's tail.
@@ -161,84 +141,38 @@ impl World {
         if self.namenode.is_up() {
             return;
         }
-        self.monotonic_offset_ms = self.rng.below(1 << 30);
-        let now = self.now();
+        self.sim.monotonic_offset_ms = self.sim.rng.below(1 << 30);
+        let now = self.sim.now();
         if self.bug == Some(Bug::LostEditAtReplay) {
-            lose_last_record(&mut self.namenode.disk);
+            self.namenode.disk.lose_last_record();
         }
-        let disk = self.namenode.disk.clone();
-        let store = self.namenode.store.clone();
-        let fresh = State::new(config(), now);
-        let recovered = match recover(disk, &store, CLUSTER, fresh) {
-            Ok(recovered) => recovered,
-            Err(error) => return self.violation(format!("the namenode does not start: {error}")),
+        let started = self.namenode.disk.start(policy(), now.monotonic_ms, || State::new(config(), now), rows);
+        let started = match started {
+            Ok(started) => started,
+            Err(what) => return self.sim.violation(format!("the namenode {what}")),
         };
-        if recovered.stats.torn.is_some() {
-            self.coverage.hit("torn record dropped");
+        if started.torn {
+            self.sim.coverage.hit("torn record dropped");
         }
-        let applied = store.mark(Mark::Applied).expect("a memory store does not fail");
-        if applied > Seq(0) {
-            self.coverage.hit("started from a checkpoint");
+        if started.from_checkpoint {
+            self.sim.coverage.hit("started from a checkpoint");
         }
-        let (term, last) = (recovered.log.term(), recovered.stats.last);
-        let mut state = recovered.state;
-        self.check_replayed(&state, last, now);
-        state.resume(term, last);
-        let live = Live {
-            state,
-            group: GroupCommit::new(term, last),
-            log: recovered.log,
-            syncing: None,
-            slicer: Slicer::new(policy(), applied, recovered.stats.bytes_replayed, now.monotonic_ms),
-            writer: CheckpointWriter::new(store).expect("a memory store does not fail"),
-            step: None,
-            term,
-            registrations: 0,
-        };
-        self.namenode.live = Some(Box::new(live));
+        let (mut process, term) = (started.process, started.term);
+        process.state.resume(term, started.last);
+        self.namenode.live = Some(Box::new(Live { process, term, registrations: 0 }));
         self.touched = true;
         let life = self.namenode.lives;
-        self.later(1, Event::Tick { life });
-        self.later(TICK_MS, Event::Checkpoint { life });
+        self.sim.later(1, Event::Tick { life });
+        self.sim.later(TICK_MS, Event::Checkpoint { life });
         self.check_views();
-    }
-
-    /// Rows of a fuzzy checkpoint with the log's tail on top are, byte for byte, what all edits from the first one on make.
-    fn check_replayed(&mut self, state: &State, last: Seq, now: Now) {
-        self.namenode.history.retain(|(seq, _)| *seq <= last);
-        let mut plain = State::new(config(), now);
-        for (seq, edits) in &self.namenode.history {
-            edits.iter().for_each(|edit| plain.apply(*seq, edit));
-        }
-        let (found, right) = (rows(state), rows(&plain));
-        if found != right {
-            let wrong = found.iter().filter(|row| !right.contains(row)).count();
-            let missing = right.iter().filter(|row| !found.contains(row)).count();
-            let what = format!("{wrong} rows differ and {missing} are missing after the start at record {last}");
-            self.violation(what);
-        }
-    }
-}
-
-/// The planted mistake: the log's last record goes, as if it had been torn.
-fn lose_last_record(disk: &mut MemoryDisk) {
-    let Ok(segments) = disk.segments() else { return };
-    let Some(segment) = segments.last().copied() else { return };
-    let bytes = disk.bytes(segment);
-    let Ok(mut reader) = SegmentReader::open(segment, bytes.as_slice()) else { return };
-    let mut last = None;
-    while let Ok(Next::Record(_, at)) = reader.read_next() {
-        last = Some(at);
-    }
-    if let Some(at) = last {
-        disk.cut(segment, at).expect("a memory disk does not fail");
     }
 }
 
 impl Live {
     /// Carries out the waiting step; whether it was the checkpoint's last.
     fn checkpoint_step(&mut self, bug: Option<Bug>, store: &mut MemoryStore) -> bool {
-        let Some(mut step) = self.step.take() else { return false };
+        let process = &mut self.process;
+        let Some(mut step) = process.step.take() else { return false };
         if let (CheckpointCommand::Rows { rows, .. }, Some(Bug::RowsForgotten)) = (&mut step, bug) {
             rows.truncate(2);
         }
@@ -247,20 +181,16 @@ impl Live {
             store.set_mark(Mark::Applied, *decided).expect("a memory store does not fail");
             store.sync().expect("a memory store does not fail");
         }
-        let applied = self.writer.carry_out(step).expect("a memory store does not fail");
+        let applied = process.carry_out(step);
         if bug == Some(Bug::LogCutEarly) {
-            let synced = self.group.synced_seq();
-            if self.syncing.is_none() && self.log.last() == synced {
-                self.log.roll().expect("a memory disk does not fail");
-                self.log.trim(synced).expect("a memory disk does not fail");
+            let synced = process.group.synced_seq();
+            if process.syncing.is_none() && process.log.last() == synced {
+                process.log.roll().expect("a memory disk does not fail");
+                process.log.trim(synced).expect("a memory disk does not fail");
             }
         }
         let Some(applied) = applied else { return false };
-        self.slicer.ended();
-        if self.syncing.is_none() {
-            self.log.roll().expect("a memory disk does not fail");
-        }
-        self.log.trim(applied).expect("a memory disk does not fail");
+        process.end_checkpoint(applied);
         true
     }
 }

@@ -19,7 +19,7 @@ impl Live {
             Request::Query { client, call, query } => {
                 let mut saw = Vec::new();
                 let entropy = steps.entropy();
-                let result = self.state.query(steps.now, entropy, &caller(None), &query, &mut saw);
+                let result = self.process.state.query(steps.now, entropy, &caller(None), &query, &mut saw);
                 self.hold(steps, Some(Response::Answer { client, call, result }));
             }
             Request::Renew { name } => {
@@ -30,7 +30,7 @@ impl Live {
             }
             Request::CommitSync(_, mut commit) => {
                 if steps.bug == Some(Bug::OldRecoveryCommitted) {
-                    steps.memory.renew(&self.state, &mut commit);
+                    steps.memory.renew(&self.process.state, &mut commit);
                 }
                 self.carry_out(steps, &internal(), &Command::CommitBlockSync(commit), None);
             }
@@ -56,16 +56,16 @@ impl Live {
             Request::Heartbeat(index, request) => {
                 let outcome = self.observe(steps, Report::Heartbeat(request));
                 steps.orders.push((index, outcome.orders.clone()));
-                let synced = self.group.synced_seq();
+                let synced = self.process.group.synced_seq();
                 self.hold_orders(steps, Response::Orders(index, term, synced, outcome));
             }
             Request::Incremental(index, number, mut report) => {
-                steps.memory.incremental(steps.bug, &self.state, &mut report);
+                steps.memory.incremental(steps.bug, &self.process.state, &mut report);
                 let outcome = self.observe(steps, Report::Incremental(report));
                 self.hold_orders(steps, Response::Taken(index, term, number, outcome));
             }
             Request::Full(index, number, mut slice) => {
-                steps.memory.full(steps.bug, &self.state, &mut slice);
+                steps.memory.full(steps.bug, &self.process.state, &mut slice);
                 let outcome = self.observe(steps, Report::Full(slice));
                 self.hold_orders(steps, Response::Taken(index, term, number, outcome));
             }

@@ -8,7 +8,7 @@ use crate::config::JobtrackerConfig;
 use crate::doors::clients::{self, Clients};
 use crate::doors::internal;
 use crate::doors::pages::Pages;
-use crate::driver::{Driver, Figures, Mailbox};
+use crate::driver::{Driver, DriverHandle, Figures};
 use crate::error::StartError;
 use crate::files::{Files, FilesHandle};
 use mammoth_jobtracker_core::State;
@@ -16,17 +16,10 @@ use mammoth_jobtracker_core::api::CoreConfig;
 use mammoth_journal::{CLUSTER_ID, CheckpointPolicy, Identity, Opened};
 use mammoth_platform::{Clock, Entropy, Shutdown, SystemClock, SystemEntropy, Workers, keys};
 use mammoth_web::bind::listen;
-use mammoth_web::{AllowedHosts, ServeLimits, serve};
+use mammoth_web::doors::{Doors, door_threads};
+use mammoth_web::{AllowedHosts, Running, ServeLimits};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::runtime::{Builder, Handle as RuntimeHandle, Runtime};
-use tokio::sync::watch;
-
-/// Stack of a thread that serves doors; nothing there recurses.
-const DOOR_STACK: usize = 512 * 1024;
-/// How long the parts of a jobtracker may take to end.
-const END_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a jobtracker takes from its surroundings.
 pub struct Components {
@@ -53,55 +46,19 @@ pub struct Addrs {
     pub internal: SocketAddr,
 }
 
-/// A running jobtracker. Dropping it asks for its end without waiting.
-pub struct Handle {
+/// A running jobtracker.
+pub type Handle = Running<Jobtracker>;
+
+/// What there is to say of a running jobtracker.
+pub struct Jobtracker {
     addrs: Addrs,
-    shutdown: Shutdown,
-    workers: Workers,
-    /// `None` only while it is dropped.
-    runtime: Option<Runtime>,
 }
 
-impl Handle {
+impl Jobtracker {
     /// Where its doors are.
     #[must_use]
     pub fn addrs(&self) -> Addrs {
         self.addrs
-    }
-
-    /// Asks for its end.
-    pub fn shutdown(&self) {
-        self.shutdown.trigger();
-    }
-
-    /// Why it ended by itself, if it did.
-    #[must_use]
-    pub fn fatal_reason(&self) -> Option<String> {
-        self.shutdown.fatal_reason()
-    }
-
-    /// Waits until it has ended, by [`Self::shutdown`] or by itself. Blocks the thread: not for asynchronous code.
-    ///
-    /// # Errors
-    /// Why it ended by itself, or what did not end.
-    pub fn wait(self) -> Result<(), String> {
-        self.shutdown.wait_forever();
-        let joined = self.workers.join(END_PATIENCE);
-        match (self.shutdown.fatal_reason(), joined) {
-            (Some(reason), _) => Err(reason),
-            (None, Err(lines)) => Err(lines.join("; ")),
-            (None, Ok(())) => Ok(()),
-        }
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.shutdown.trigger();
-        if let Some(runtime) = self.runtime.take() {
-            // Dropping it here could block, or panic in asynchronous code.
-            runtime.shutdown_background();
-        }
     }
 }
 
@@ -118,22 +75,26 @@ pub fn start(config: JobtrackerConfig, components: Components) -> Result<Handle,
     let opened = open(&config, addrs, &*clock, &*entropy)?;
     tracing::info!(term = %opened.term, rows = opened.stats.rows, replayed = opened.stats.records_replayed,
         http = %addrs.http, internal = %addrs.internal, "jobtracker starts");
-    let runtime = door_runtime()?;
+    let runtime = door_threads("jobtracker-door", 1, 1).map_err(StartError::Threads)?;
     let workers = Workers::new(shutdown.clone());
-    let (mailbox, figures, files) = (Mailbox::default(), Figures::default(), Files::default());
-    let clients = Clients { driver: mailbox.handle(), files: files.handle() };
-    run_driver(&config, opened, &mailbox, &clock, (clients.files.clone(), figures.clone()), &workers)?;
-    files.start(&config.dir, config.files.clone(), mailbox.handle(), runtime.handle().clone(), &workers)?;
+    let (driver, figures, files) = (DriverHandle::default(), Figures::default(), Files::default());
+    let clients = Clients { driver: driver.clone(), files: files.handle() };
+    run_driver(&config, opened, &driver, &clock, (clients.files.clone(), figures.clone()), &workers)?;
+    files.start(&config.dir, config.files.clone(), driver.clone(), runtime.handle().clone(), &workers)?;
     let hosts = || AllowedHosts::new(keys::MAMMOTH_HTTP_ALLOWED_HOSTS.name()).with(&config.host_names);
     let pages = Pages::new(clients.clone(), figures, Arc::clone(&clock), format!("http://{}", addrs.http));
     let people = hosts().guard(pages.router().merge(clients::router(clients)));
-    let trackers = internal::router(mailbox.handle(), hosts());
-    let doors = Doors { http: (http, people), internal: (internal, trackers), mailbox };
-    if let Err(error) = doors.open(runtime.handle(), &shutdown) {
+    let trackers = internal::router(driver.clone(), hosts());
+    let mut doors = Doors::new(runtime.handle().clone(), shutdown.clone());
+    let open = doors.http(http, people, ServeLimits::default());
+    // The driver ends after the doors; at once, if one of them cannot be opened.
+    let closing = driver.mailbox.close_when_dropped();
+    if let Err(error) = open.and_then(|()| doors.http(internal, trackers, ServeLimits::for_daemons())) {
         shutdown.trigger();
-        return Err(error);
+        return Err(StartError::Threads(error));
     }
-    Ok(Handle { addrs, shutdown, workers, runtime: Some(runtime) })
+    doors.then_drop(closing);
+    Ok(Running::new(Jobtracker { addrs }, shutdown, workers, Some(runtime)))
 }
 
 /// Opens the folder of the jobtracker, which begins a new term; formats an empty one.
@@ -159,21 +120,10 @@ fn open(
     Ok(mammoth_journal::open(&dir, &Identity::default(), State::new(core, clock.now()))?)
 }
 
-fn door_runtime() -> Result<Runtime, StartError> {
-    Builder::new_multi_thread()
-        .worker_threads(1)
-        .max_blocking_threads(1)
-        .thread_stack_size(DOOR_STACK)
-        .thread_name("jobtracker-door")
-        .enable_all()
-        .build()
-        .map_err(StartError::Threads)
-}
-
 fn run_driver(
     config: &JobtrackerConfig,
     opened: Opened<State>,
-    mailbox: &Mailbox,
+    handle: &DriverHandle,
     clock: &Arc<dyn Clock>,
     (files, figures): (FilesHandle, Figures),
     workers: &Workers,
@@ -183,59 +133,8 @@ fn run_driver(
         interval_ms: config.checkpoint_interval_ms,
         ..CheckpointPolicy::default()
     };
-    let notified = mailbox.clone();
+    let notified = handle.mailbox.clone();
     let (state, journal) = opened.start(policy, workers, move || notified.poke())?;
-    let driver = Driver::new(state, journal, mailbox.clone(), Arc::clone(clock), files, figures);
+    let driver = Driver::new(state, journal, handle.clone(), Arc::clone(clock), files, figures);
     Ok(workers.thread("jobtracker", move || driver.run())?)
-}
-
-/// Both doors before they open.
-struct Doors {
-    http: (TcpListener, axum::Router),
-    internal: (TcpListener, axum::Router),
-    mailbox: Mailbox,
-}
-
-/// Ends the driver once the doors have ended, however they do.
-struct CloseMailbox(Mailbox);
-
-impl Drop for CloseMailbox {
-    fn drop(&mut self) {
-        self.0.close();
-    }
-}
-
-impl Doors {
-    fn open(self, runtime: &RuntimeHandle, shutdown: &Shutdown) -> Result<(), StartError> {
-        let closing = CloseMailbox(self.mailbox);
-        let _inside = runtime.enter();
-        let door = |listener| tokio::net::TcpListener::from_std(listener).map_err(StartError::Threads);
-        let (http, internal) = (door(self.http.0)?, door(self.internal.0)?);
-        let (stop, stopped) = watch::channel(false);
-        shutdown
-            .subscribe(move || {
-                stop.send_replace(true);
-            })
-            .forever();
-        let limits = ServeLimits::default();
-        // A tasktracker keeps its connection over many polls.
-        let patient = ServeLimits { head: Duration::from_secs(120), ..limits };
-        let people = serve(http, self.http.1, limits, stop_signal(stopped.clone()));
-        let trackers = serve(internal, self.internal.1, patient, stop_signal(stopped));
-        let tasks = [runtime.spawn(people), runtime.spawn(trackers)];
-        runtime.spawn(async move {
-            let closing = closing;
-            for task in tasks {
-                if let Err(error) = task.await {
-                    tracing::error!(%error, "a door ended early");
-                }
-            }
-            drop(closing);
-        });
-        Ok(())
-    }
-}
-
-async fn stop_signal(mut stopped: watch::Receiver<bool>) {
-    let _ = stopped.wait_for(|stop| *stop).await;
 }

@@ -8,7 +8,7 @@ use crate::config::NamenodeConfig;
 use crate::doors::internal::DatanodeDoor;
 use crate::doors::pages::{Pages, PagesConfig};
 use crate::doors::rpc::{AdminRules, ClientDoor, ClientProtocol};
-use crate::driver::{Driver, DriverParts, Mailbox};
+use crate::driver::{Driver, DriverHandle, DriverParts};
 use crate::error::StartError;
 use crate::format;
 use crate::groups::Groups;
@@ -20,19 +20,14 @@ use mammoth_platform::{Clock, Entropy, Shutdown, SystemClock, SystemEntropy, Wor
 use mammoth_protocol::internal::ClusterIdentity;
 use mammoth_protocol::{Seq, Term};
 use mammoth_web::bind::listen;
-use mammoth_web::{AllowedHosts, ServeLimits, serve};
+use mammoth_web::doors::{Doors, door_threads};
+use mammoth_web::{AllowedHosts, Running, ServeLimits};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::runtime::{Builder, Handle as RuntimeHandle, Runtime};
-use tokio::sync::watch;
+use tokio::runtime::Handle as RuntimeHandle;
 
-/// Stack of a thread that serves doors; nothing there recurses.
-const DOOR_STACK: usize = 512 * 1024;
 /// Threads for the rare small file that a door reads.
 const BLOCKING_THREADS_MAX: usize = 4;
-/// How long the parts of a namenode may take to end.
-const END_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a namenode takes from its surroundings.
 pub struct Components {
@@ -68,17 +63,17 @@ pub struct Addrs {
     pub internal: SocketAddr,
 }
 
-/// A running namenode. Dropping it asks for its end without waiting.
-pub struct Handle {
+/// A running namenode.
+pub type Handle = Running<Namenode>;
+
+/// What there is to say of a running namenode.
+pub struct Namenode {
     addrs: Addrs,
     identity: ClusterIdentity,
     term: Term,
-    shutdown: Shutdown,
-    workers: Workers,
-    runtime: Option<Runtime>,
 }
 
-impl Handle {
+impl Namenode {
     /// Where its doors are.
     #[must_use]
     pub fn addrs(&self) -> Addrs {
@@ -95,41 +90,6 @@ impl Handle {
     #[must_use]
     pub fn term(&self) -> Term {
         self.term
-    }
-
-    /// Asks for its end.
-    pub fn shutdown(&self) {
-        self.shutdown.trigger();
-    }
-
-    /// Why it ended by itself, if it did.
-    #[must_use]
-    pub fn fatal_reason(&self) -> Option<String> {
-        self.shutdown.fatal_reason()
-    }
-
-    /// Waits until it has ended, by [`Self::shutdown`] or by itself. Blocks the thread: not for asynchronous code.
-    ///
-    /// # Errors
-    /// Why it ended by itself, or what did not end.
-    pub fn wait(self) -> Result<(), String> {
-        self.shutdown.wait_forever();
-        let joined = self.workers.join(END_PATIENCE);
-        match (self.shutdown.fatal_reason(), joined) {
-            (Some(reason), _) => Err(reason),
-            (None, Err(lines)) => Err(lines.join("; ")),
-            (None, Ok(())) => Ok(()),
-        }
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.shutdown.trigger();
-        if let Some(runtime) = self.runtime.take() {
-            // Dropping it here could block, or panic in asynchronous code.
-            runtime.shutdown_background();
-        }
     }
 }
 
@@ -174,23 +134,25 @@ pub fn start(config: NamenodeConfig, components: Components) -> Result<Handle, S
         replayed = opened.stats.records_replayed, rpc = %addrs.rpc, http = %addrs.http, internal = %addrs.internal,
         "namenode starts"
     );
-    let own_runtime = if runtime.is_none() { Some(door_runtime(config.door_threads)?) } else { None };
-    let runtime = match (&own_runtime, runtime) {
-        (_, Some(given)) => given,
-        (Some(own), None) => own.handle().clone(),
-        (None, None) => return Err(StartError::Threads(std::io::Error::other("no runtime"))),
+    let (runtime, own_runtime) = match runtime {
+        Some(given) => (given, None),
+        None => {
+            let own = door_threads("namenode-door", config.door_threads, BLOCKING_THREADS_MAX);
+            let own = own.map_err(StartError::Threads)?;
+            (own.handle().clone(), Some(own))
+        }
     };
     let workers = Workers::new(shutdown.clone());
-    let mailbox = Mailbox::default();
+    let driver = DriverHandle::default();
     let metrics = Arc::new(Metrics::default());
-    let started = Started { config, addrs, identity: identity.clone(), term, mailbox, metrics, clock, shutdown };
+    let started = Started { config, addrs, identity: identity.clone(), term, driver, metrics, clock, shutdown };
     let shutdown = started.shutdown.clone();
     started.run_driver(opened, entropy, &workers)?;
-    if let Err(error) = started.open_doors(listeners, &runtime) {
+    if let Err(error) = started.open_doors(listeners, runtime) {
         shutdown.trigger();
         return Err(error);
     }
-    Ok(Handle { addrs, identity, term, shutdown, workers, runtime: own_runtime })
+    Ok(Running::new(Namenode { addrs, identity, term }, shutdown, workers, own_runtime))
 }
 
 /// Opens the folder of the namenode, which begins a new term; formats an empty one.
@@ -212,36 +174,16 @@ fn open(
     Ok((opened, identity))
 }
 
-fn door_runtime(threads: usize) -> Result<Runtime, StartError> {
-    Builder::new_multi_thread()
-        .worker_threads(threads.max(1))
-        .max_blocking_threads(BLOCKING_THREADS_MAX)
-        .thread_stack_size(DOOR_STACK)
-        .thread_name("namenode-door")
-        .enable_all()
-        .build()
-        .map_err(StartError::Threads)
-}
-
 /// What the parts of one namenode share.
 struct Started {
     config: NamenodeConfig,
     addrs: Addrs,
     identity: ClusterIdentity,
     term: Term,
-    mailbox: Mailbox,
+    driver: DriverHandle,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
-}
-
-/// Ends the driver once the doors have ended, however they do.
-struct CloseMailbox(Mailbox);
-
-impl Drop for CloseMailbox {
-    fn drop(&mut self) {
-        self.0.close();
-    }
 }
 
 impl Started {
@@ -256,12 +198,12 @@ impl Started {
             interval_ms: self.config.checkpoint_interval_ms,
             ..CheckpointPolicy::default()
         };
-        let notified = self.mailbox.clone();
+        let notified = self.driver.mailbox.clone();
         let (state, journal) = opened.start(policy, workers, move || notified.poke())?;
         let driver = Driver::new(DriverParts {
             state,
             journal,
-            mailbox: self.mailbox.clone(),
+            handle: self.driver.clone(),
             clock: Arc::clone(&self.clock),
             entropy,
             metrics: Arc::clone(&self.metrics),
@@ -270,40 +212,22 @@ impl Started {
     }
 
     /// Opens the doors, and sees to it that the driver ends after them.
-    fn open_doors(&self, listeners: Listeners, runtime: &RuntimeHandle) -> Result<(), StartError> {
-        let closing = CloseMailbox(self.mailbox.clone());
-        let _inside = runtime.enter();
-        let door = |listener| tokio::net::TcpListener::from_std(listener).map_err(StartError::Threads);
-        let (rpc, http, internal) = (door(listeners.rpc)?, door(listeners.http)?, door(listeners.internal)?);
-        let (stop, stopped) = watch::channel(false);
-        self.shutdown
-            .subscribe(move || {
-                stop.send_replace(true);
-            })
-            .forever();
-        let limits = ServeLimits::default();
-        // A datanode keeps its connection over many heartbeats.
-        let patient = ServeLimits { head: Duration::from_secs(120), ..limits };
-        let clients = serve_rpc(rpc, self.client_door(), ServerLimits::default(), self.shutdown.clone());
-        let people = serve(http, self.pages(), limits, stop_signal(stopped.clone()));
-        let datanodes = serve(internal, self.datanode_door(), patient, stop_signal(stopped));
-        let tasks = [runtime.spawn(clients), runtime.spawn(people), runtime.spawn(datanodes)];
-        runtime.spawn(async move {
-            let closing = closing;
-            for task in tasks {
-                if let Err(error) = task.await {
-                    tracing::error!(%error, "a door ended early");
-                }
-            }
-            drop(closing);
-        });
+    fn open_doors(&self, listeners: Listeners, runtime: RuntimeHandle) -> Result<(), StartError> {
+        let closing = self.driver.mailbox.close_when_dropped();
+        let mut doors = Doors::new(runtime, self.shutdown.clone());
+        let rpc = doors.listener(listeners.rpc).map_err(StartError::Threads)?;
+        doors.other(serve_rpc(rpc, self.client_door(), ServerLimits::default(), self.shutdown.clone()));
+        doors.http(listeners.http, self.pages(), ServeLimits::default()).map_err(StartError::Threads)?;
+        let datanodes = doors.http(listeners.internal, self.datanode_door(), ServeLimits::for_daemons());
+        datanodes.map_err(StartError::Threads)?;
+        doors.then_drop(closing);
         Ok(())
     }
 
     fn client_door(&self) -> Arc<ClientProtocol> {
         let core = &self.config.core;
         Arc::new(ClientProtocol(Arc::new(ClientDoor {
-            driver: self.mailbox.handle(),
+            driver: self.driver.clone(),
             groups: Groups::new(Arc::clone(&self.clock)),
             pool: self.identity.pool_id.clone(),
             defaults: self.config.defaults,
@@ -324,20 +248,16 @@ impl Started {
             user: self.config.page_user.clone(),
             place: format!("hdfs://{}", self.addrs.rpc),
         };
-        let pages = Pages::new(config, self.mailbox.handle(), Arc::clone(&self.metrics), Arc::clone(&self.clock));
+        let pages = Pages::new(config, self.driver.clone(), Arc::clone(&self.metrics), Arc::clone(&self.clock));
         pages.router(self.hosts())
     }
 
     fn datanode_door(&self) -> axum::Router {
-        let door = DatanodeDoor { driver: self.mailbox.handle(), identity: self.identity.clone(), term: self.term };
+        let door = DatanodeDoor { driver: self.driver.clone(), identity: self.identity.clone(), term: self.term };
         door.router(self.hosts())
     }
 
     fn hosts(&self) -> AllowedHosts {
         AllowedHosts::new(crate::config::ALLOWED_HOSTS).with(&self.config.host_names)
     }
-}
-
-async fn stop_signal(mut stopped: watch::Receiver<bool>) {
-    let _ = stopped.wait_for(|stop| *stop).await;
 }

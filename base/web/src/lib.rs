@@ -7,7 +7,8 @@
 //! - [`bind`]: from a setting to a listening socket
 //! - [`body`]: request bodies with a limit on size and time
 //! - [`html`], [`page`], [`assets`]: pages as plain server-rendered HTML, one stylesheet, nothing from elsewhere
-//! - [`inbox`]: from the doors to the one thread that owns a state
+//! - [`doors`]: the threads that serve doors, and their end; [`running`]: a daemon in the hands of its starter
+//! - [`inbox`], [`mailbox`]: from the doors to the one thread that owns a state, and back
 //! - [`text`]: numbers, sizes, durations and times for people
 //! - [`metrics`]: the text that Prometheus scrapes
 //!
@@ -16,12 +17,15 @@
 pub mod assets;
 pub mod bind;
 pub mod body;
+pub mod doors;
 pub mod error;
 pub mod host;
 pub mod html;
 pub mod inbox;
+pub mod mailbox;
 pub mod metrics;
 pub mod page;
+pub mod running;
 pub mod serve;
 pub mod text;
 
@@ -29,4 +33,5 @@ pub use error::HttpError;
 pub use host::AllowedHosts;
 pub use html::Html;
 pub use page::Page;
+pub use running::Running;
 pub use serve::{ConnInfo, ServeLimits, serve};

@@ -39,6 +39,14 @@ impl Default for ServeLimits {
     }
 }
 
+impl ServeLimits {
+    /// For a door of other daemons, which keep their connections over many calls.
+    #[must_use]
+    pub fn for_daemons() -> Self {
+        Self { head: Duration::from_secs(120), ..Self::default() }
+    }
+}
+
 /// Largest head of a request: its line and its headers. One of this size is allocated per connection at most.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// Pause after a failed accept, which is most often a lack of file descriptors.

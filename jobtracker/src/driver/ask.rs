@@ -7,19 +7,12 @@ use mammoth_protocol::jobs::client::JobStatus;
 use mammoth_protocol::jobs::spec::JobSpec;
 use mammoth_protocol::jobs::tracker::{PollReply, PollRequest, RegisterReply, RegisterRequest};
 use mammoth_protocol::jobs::{AppId, JobId};
-use mammoth_protocol::{ErrorCode, FsError, Now};
+use mammoth_protocol::{FsError, Now};
+use mammoth_web::mailbox::Way;
 use std::sync::Arc;
-use tokio::sync::oneshot;
 
-/// The way back to whoever asked; nobody may listen any more, which hurts nobody.
-pub(crate) type Way<T> = oneshot::Sender<Result<T, FsError>>;
 /// A question: looks at the state, and gives what brings the answer to whoever asked.
 pub(crate) type Look = Box<dyn FnOnce(&State, Now) -> Box<dyn FnOnce() + Send> + Send>;
-
-/// The jobtracker ends, and says so to whoever still asks.
-pub(crate) fn ending() -> FsError {
-    FsError::new(ErrorCode::Retriable, "the jobtracker is shutting down")
-}
 
 /// A request of a door, or of the thread of files.
 pub(crate) enum Ask {
@@ -37,20 +30,6 @@ pub(crate) enum Ask {
     AppPoll { app: AppId, poll: AppPoll, answer: Way<AppPollReply> },
     /// A specification that the core asked for.
     Spec { job: JobId, spec: Result<Arc<JobSpec>, String> },
-}
-
-impl Ask {
-    /// Answers that nothing was done, and may be asked again.
-    pub(crate) fn turn_away(self) {
-        match self {
-            Self::Command { answer, .. } => drop(answer.send(Err(ending()))),
-            Self::WatchJob { answer, .. } => drop(answer.send(Err(ending()))),
-            Self::Register { answer, .. } => drop(answer.send(Err(ending()))),
-            Self::Poll { answer, .. } => drop(answer.send(Err(ending()))),
-            Self::AppPoll { answer, .. } => drop(answer.send(Err(ending()))),
-            Self::Look(_) | Self::Spec { .. } => {}
-        }
-    }
 }
 
 /// An answer that is ready, but waits until all that it depends on is durable.

@@ -1,6 +1,6 @@
 //! How the doors reach the driver.
 
-use super::ask::{Ask, Way, ending};
+use super::ask::Ask;
 use mammoth_jobtracker_core::State;
 use mammoth_jobtracker_core::api::{Command, Reply};
 use mammoth_protocol::jobs::app::{AppPoll, AppPollReply};
@@ -9,9 +9,9 @@ use mammoth_protocol::jobs::spec::JobSpec;
 use mammoth_protocol::jobs::tracker::{PollReply, PollRequest, RegisterReply, RegisterRequest};
 use mammoth_protocol::jobs::{AppId, JobId};
 use mammoth_protocol::{FsError, Now};
-use mammoth_web::inbox::{Inbox, Lane};
+use mammoth_web::inbox::Lane;
+use mammoth_web::mailbox::{Mailbox, Way};
 use std::sync::Arc;
-use tokio::sync::oneshot;
 
 /// Asks the driver; clones ask the same one. Every call waits for a place in the queue, then for its answer, which leaves only
 /// when all that it depends on is durable.
@@ -19,7 +19,13 @@ use tokio::sync::oneshot;
 /// All calls fail with the core's refusal, or with [`mammoth_protocol::ErrorCode::Retriable`] while the jobtracker ends.
 #[derive(Clone)]
 pub struct DriverHandle {
-    pub(super) inbox: Arc<Inbox<Ask>>,
+    pub(crate) mailbox: Mailbox<Ask>,
+}
+
+impl Default for DriverHandle {
+    fn default() -> Self {
+        Self { mailbox: Mailbox::new("jobtracker") }
+    }
 }
 
 impl DriverHandle {
@@ -28,7 +34,7 @@ impl DriverHandle {
     /// # Errors
     /// See the type.
     pub async fn command(&self, command: Command) -> Result<Reply, FsError> {
-        self.ask(Lane::Client, |answer| Ask::Command { command, answer }).await
+        self.mailbox.ask(Lane::Client, |answer| Ask::Command { command, answer }).await
     }
 
     /// Looks at the state.
@@ -45,7 +51,7 @@ impl DriverHandle {
                 Box::new(move || drop(answer.send(Ok(seen))))
             }))
         };
-        self.ask(Lane::Client, ask).await
+        self.mailbox.ask(Lane::Client, ask).await
     }
 
     /// Where a job stands, once that is no longer what `version` was, or after `wait_ms`.
@@ -53,7 +59,7 @@ impl DriverHandle {
     /// # Errors
     /// See the type; no such job.
     pub async fn watch_job(&self, job: JobId, version: u64, wait_ms: u64) -> Result<JobStatus, FsError> {
-        self.ask(Lane::Client, |answer| Ask::WatchJob { job, version, wait_ms, answer }).await
+        self.mailbox.ask(Lane::Client, |answer| Ask::WatchJob { job, version, wait_ms, answer }).await
     }
 
     /// Takes a tasktracker in.
@@ -61,7 +67,7 @@ impl DriverHandle {
     /// # Errors
     /// See the type.
     pub async fn register(&self, request: RegisterRequest) -> Result<RegisterReply, FsError> {
-        self.ask(Lane::Daemon, |answer| Ask::Register { request, answer }).await
+        self.mailbox.ask(Lane::Daemon, |answer| Ask::Register { request, answer }).await
     }
 
     /// Tells what a tasktracker holds, and waits for orders; nothing if it must register.
@@ -69,7 +75,7 @@ impl DriverHandle {
     /// # Errors
     /// See the type.
     pub async fn poll(&self, request: PollRequest) -> Result<Option<PollReply>, FsError> {
-        self.ask(Lane::Daemon, |answer| Ask::Poll { request, answer }).await
+        self.mailbox.ask(Lane::Daemon, |answer| Ask::Poll { request, answer }).await
     }
 
     /// A driver lives.
@@ -77,19 +83,11 @@ impl DriverHandle {
     /// # Errors
     /// See the type; no such application.
     pub async fn poll_app(&self, app: AppId, poll: AppPoll) -> Result<AppPollReply, FsError> {
-        self.ask(Lane::Daemon, |answer| Ask::AppPoll { app, poll, answer }).await
+        self.mailbox.ask(Lane::Daemon, |answer| Ask::AppPoll { app, poll, answer }).await
     }
 
     /// Brings a specification that the core asked for.
     pub(crate) async fn spec(&self, job: JobId, spec: Result<Arc<JobSpec>, String>) {
-        // Lost at the end of the daemon only.
-        let _ended = self.inbox.put(Lane::Daemon, Ask::Spec { job, spec }).await;
-    }
-
-    async fn ask<T>(&self, lane: Lane, ask: impl FnOnce(Way<T>) -> Ask) -> Result<T, FsError> {
-        let (answer, waiting) = oneshot::channel();
-        self.inbox.put(lane, ask(answer)).await.map_err(|_| ending())?;
-        // The driver is gone, and with it the way back.
-        waiting.await.unwrap_or_else(|_| Err(ending()))
+        self.mailbox.tell(Lane::Daemon, Ask::Spec { job, spec }).await;
     }
 }

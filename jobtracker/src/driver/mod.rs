@@ -11,11 +11,10 @@ mod parked;
 mod tests;
 
 pub use ask::Held;
-pub(crate) use ask::ending;
 pub use handle::DriverHandle;
 
 use crate::files::FilesHandle;
-use ask::{Ask, Look, Way};
+use ask::{Ask, Look};
 use mammoth_jobtracker_core::State;
 use mammoth_jobtracker_core::api::{Answer, Command, Effect, Outcome, Refusal, Reply, Report};
 use mammoth_journal::{Counters, Journal};
@@ -26,7 +25,7 @@ use mammoth_protocol::jobs::spec::JobSpec;
 use mammoth_protocol::jobs::tracker::{PollReply, PollRequest, RegisterReply, RegisterRequest};
 use mammoth_protocol::jobs::{AppId, JobId, TrackerId};
 use mammoth_protocol::{ErrorCode, FsError, Now};
-use mammoth_web::inbox::Inbox;
+use mammoth_web::mailbox::{Mailbox, Way};
 use parked::{DriverPoll, Parked, TrackerPoll, Watcher};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,28 +39,6 @@ const TICK_MS: u64 = 200;
 const WATCH_MAX_MS: u64 = 60_000;
 /// How long the journal may take for its last group at the end.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
-
-/// The mailbox of a driver that is about to run: [`Mailbox::handle`] for the doors, [`Mailbox::poke`] for the journal.
-#[derive(Clone, Default)]
-pub struct Mailbox(Arc<Inbox<Ask>>);
-
-impl Mailbox {
-    /// How doors ask.
-    #[must_use]
-    pub fn handle(&self) -> DriverHandle {
-        DriverHandle { inbox: Arc::clone(&self.0) }
-    }
-
-    /// The journal has news.
-    pub fn poke(&self) {
-        self.0.poke();
-    }
-
-    /// Takes no more requests; the driver answers those that wait and ends.
-    pub fn close(&self) {
-        self.0.close();
-    }
-}
 
 /// What the journal has counted, as of the driver's last round; for metrics.
 #[derive(Clone, Debug, Default)]
@@ -79,7 +56,7 @@ impl Figures {
 pub struct Driver {
     state: State,
     journal: Journal<Held>,
-    inbox: Arc<Inbox<Ask>>,
+    mailbox: Mailbox<Ask>,
     clock: Arc<dyn Clock>,
     files: FilesHandle,
     figures: Figures,
@@ -87,30 +64,19 @@ pub struct Driver {
     next_tick_ms: u64,
 }
 
-/// Closes the inbox however the driver ends, so that nobody waits for one that panicked.
-struct CloseAtEnd(Arc<Inbox<Ask>>);
-
-impl Drop for CloseAtEnd {
-    fn drop(&mut self) {
-        self.0.close();
-        for ask in self.0.take(usize::MAX, Duration::ZERO).asks {
-            ask.turn_away();
-        }
-    }
-}
-
 impl Driver {
-    /// A driver that does not run yet. `journal` must poke `mailbox`.
+    /// A driver that does not run yet; it is asked by `handle`, whose mailbox `journal` must poke.
     #[must_use]
     pub fn new(
         state: State,
         journal: Journal<Held>,
-        mailbox: Mailbox,
+        handle: DriverHandle,
         clock: Arc<dyn Clock>,
         files: FilesHandle,
         figures: Figures,
     ) -> Self {
-        Self { state, journal, inbox: mailbox.0, clock, files, figures, parked: Parked::default(), next_tick_ms: 0 }
+        let mailbox = handle.mailbox;
+        Self { state, journal, mailbox, clock, files, figures, parked: Parked::default(), next_tick_ms: 0 }
     }
 
     /// Runs until the mailbox is closed and empty.
@@ -118,14 +84,14 @@ impl Driver {
     /// # Errors
     /// The journal failed.
     pub fn run(mut self) -> Result<(), String> {
-        let _close = CloseAtEnd(Arc::clone(&self.inbox));
+        let _closing = self.mailbox.empty_when_dropped();
         let start = self.clock.now();
         let (nobody, _) = tokio::sync::oneshot::channel();
         self.command(start, Command::Start, nobody);
         let mut more = false;
         loop {
             let room = if self.journal.is_full() { 0 } else { BATCH };
-            let batch = self.inbox.take(room, self.patience(more));
+            let batch = self.mailbox.take(room, self.patience(more));
             let now = self.clock.now();
             let nothing_asked = batch.asks.is_empty();
             for ask in batch.asks {

@@ -1,10 +1,10 @@
 //! Requests that wait for something to happen: polls of tasktrackers and drivers, and watchers of jobs.
 
-use super::ask::Way;
 use mammoth_protocol::jobs::app::AppPollReply;
 use mammoth_protocol::jobs::client::JobStatus;
 use mammoth_protocol::jobs::tracker::PollReply;
 use mammoth_protocol::jobs::{AppId, JobId, TrackerEpoch, TrackerId};
+use mammoth_web::mailbox::Way;
 use std::collections::BTreeMap;
 
 /// A tasktracker's poll.

@@ -5,7 +5,7 @@
 mod history;
 mod staging;
 
-use crate::driver::{DriverHandle, ending};
+use crate::driver::DriverHandle;
 use history::History;
 use mammoth_client::ClientConfig;
 use mammoth_platform::Workers;
@@ -15,6 +15,7 @@ use mammoth_protocol::jobs::fold::AppFold;
 use mammoth_protocol::jobs::spec::JobSpec;
 use mammoth_protocol::jobs::{AppId, JobId};
 use mammoth_protocol::{ErrorCode, FsError};
+use mammoth_web::mailbox::{Way, ending};
 use staging::Staging;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,8 +24,6 @@ use tokio::sync::oneshot;
 
 /// Requests that may wait for a disk.
 const PLACES: usize = 4096;
-
-type Way<T> = oneshot::Sender<Result<T, FsError>>;
 
 /// For the thread of the file system.
 enum Staged {
@@ -198,8 +197,8 @@ impl FilesHandle {
 async fn ask<A, T>(to: &SyncSender<A>, ask: impl FnOnce(Way<T>) -> A) -> Result<T, FsError> {
     let (answer, waiting) = oneshot::channel();
     match to.try_send(ask(answer)) {
-        Ok(()) => waiting.await.unwrap_or_else(|_| Err(ending())),
+        Ok(()) => waiting.await.unwrap_or_else(|_| Err(ending("jobtracker"))),
         Err(TrySendError::Full(_)) => Err(FsError::new(ErrorCode::Retriable, "the jobtracker's disk is behind")),
-        Err(TrySendError::Disconnected(_)) => Err(ending()),
+        Err(TrySendError::Disconnected(_)) => Err(ending("jobtracker")),
     }
 }

@@ -3,10 +3,7 @@
 use mammoth_namenode_core::api::{Answer, Command, Query, Reply, Report};
 use mammoth_protocol::internal::{DnCommand, RegisterRequest};
 use mammoth_protocol::{Caller, Epoch, ErrorCode, FsError, Seq, StorageId};
-use tokio::sync::oneshot;
-
-/// The way back to whoever asked; nobody may listen any more, which hurts nobody.
-pub(crate) type Way<T> = oneshot::Sender<Result<T, FsError>>;
+use mammoth_web::mailbox::Way;
 
 /// What came of a report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,11 +18,6 @@ pub struct Reported {
     pub seq: Seq,
 }
 
-/// The namenode ends, and says so to whoever still asks.
-pub(crate) fn ending() -> FsError {
-    FsError::new(ErrorCode::Retriable, "the namenode is shutting down")
-}
-
 /// A request of a door.
 #[derive(Debug)]
 pub(crate) enum Ask {
@@ -37,18 +29,6 @@ pub(crate) enum Ask {
     Report { report: Report, answer: Way<Reported> },
     /// A datanode that needs an epoch.
     Register { request: RegisterRequest, answer: Way<Epoch> },
-}
-
-impl Ask {
-    /// Answers that nothing was done, and may be asked again.
-    pub(crate) fn turn_away(self) {
-        match self {
-            Self::Command { answer, .. } => drop(answer.send(Err(ending()))),
-            Self::Query { answer, .. } => drop(answer.send(Err(ending()))),
-            Self::Report { answer, .. } => drop(answer.send(Err(ending()))),
-            Self::Register { answer, .. } => drop(answer.send(Err(ending()))),
-        }
-    }
 }
 
 /// An answer that is ready, but may have to wait for the log.

@@ -18,14 +18,14 @@ pub use effect::Reported;
 pub use handle::DriverHandle;
 
 use crate::metrics::{Metrics, Operation};
-use effect::{Ask, Effect, Way};
+use effect::{Ask, Effect};
 use mammoth_journal::{Committed, Failed, Journal, Refused};
 use mammoth_namenode_core::api::{Answer, Command, Outcome, Query, Reply, Report};
 use mammoth_namenode_core::{Edit, State};
 use mammoth_platform::{Clock, Entropy};
 use mammoth_protocol::internal::RegisterRequest;
 use mammoth_protocol::{Auth, Caller, Epoch, ErrorCode, FsError, InodeId, Now, Term};
-use mammoth_web::inbox::Inbox;
+use mammoth_web::mailbox::{Mailbox, Way};
 use std::sync::Arc;
 use std::time::Duration;
 use unsynced::Unsynced;
@@ -41,42 +41,14 @@ const HEAR_MS: u64 = 1_000;
 /// How long the journal may take for its last group at the end.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// The mailbox of a driver that is about to run: [`Mailbox::handle`] for the doors, [`Mailbox::poke`] for the journal.
-#[derive(Clone)]
-pub struct Mailbox(Arc<Inbox<Ask>>);
-
-impl Default for Mailbox {
-    fn default() -> Self {
-        Self(Arc::new(Inbox::default()))
-    }
-}
-
-impl Mailbox {
-    /// How doors ask.
-    #[must_use]
-    pub fn handle(&self) -> DriverHandle {
-        DriverHandle { inbox: Arc::clone(&self.0) }
-    }
-
-    /// The journal has news.
-    pub fn poke(&self) {
-        self.0.poke();
-    }
-
-    /// Takes no more requests; the driver answers those that wait and ends.
-    pub fn close(&self) {
-        self.0.close();
-    }
-}
-
 /// What a driver stands on.
 pub struct DriverParts {
     /// The state, loaded and resumed.
     pub state: State,
-    /// The journal behind it; it must poke `mailbox`.
+    /// The journal behind it; it must poke the mailbox of `handle`.
     pub journal: Journal<Held>,
-    /// Where requests arrive.
-    pub mailbox: Mailbox,
+    /// Where requests come from.
+    pub handle: DriverHandle,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Chance.
@@ -93,7 +65,7 @@ pub struct Held(Effect);
 pub struct Driver {
     state: State,
     journal: Journal<Held>,
-    inbox: Arc<Inbox<Ask>>,
+    mailbox: Mailbox<Ask>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     metrics: Arc<Metrics>,
@@ -110,18 +82,6 @@ pub struct Driver {
     saw: Vec<InodeId>,
 }
 
-/// Closes the inbox however the driver ends, so that nobody waits for one that panicked.
-struct CloseAtEnd(Arc<Inbox<Ask>>);
-
-impl Drop for CloseAtEnd {
-    fn drop(&mut self) {
-        self.0.close();
-        for ask in self.0.take(usize::MAX, Duration::ZERO).asks {
-            ask.turn_away();
-        }
-    }
-}
-
 impl Driver {
     /// A driver that does not run yet.
     #[must_use]
@@ -130,7 +90,7 @@ impl Driver {
             term: parts.journal.term(),
             state: parts.state,
             journal: parts.journal,
-            inbox: parts.mailbox.0,
+            mailbox: parts.handle.mailbox,
             clock: parts.clock,
             entropy: parts.entropy,
             metrics: parts.metrics,
@@ -148,11 +108,11 @@ impl Driver {
     /// # Errors
     /// The journal failed.
     pub fn run(mut self) -> Result<(), String> {
-        let _close = CloseAtEnd(Arc::clone(&self.inbox));
+        let _closing = self.mailbox.empty_when_dropped();
         let mut more = false;
         loop {
             let room = if self.journal.is_full() { 0 } else { BATCH };
-            let batch = self.inbox.take(room, self.patience(more));
+            let batch = self.mailbox.take(room, self.patience(more));
             let began = self.clock.monotonic_ns();
             let now = self.clock.now();
             let nothing_asked = batch.asks.is_empty();
@@ -343,13 +303,11 @@ impl Driver {
 
     /// Everybody who asked has an answer or waits for the journal: its last group, then the end.
     fn end(self) -> Result<(), String> {
-        let Self { journal, inbox, .. } = self;
-        let synced = journal.decided_seq();
-        let released = journal.close(CLOSE_PATIENCE);
+        let synced = self.journal.decided_seq();
+        let released = self.journal.close(CLOSE_PATIENCE);
         for Held(effect) in released.effects {
             effect.release(synced);
         }
-        drop(inbox);
         released.failed.map_or(Ok(()), |failed| Err(give_up(failed)))
     }
 }

@@ -70,7 +70,6 @@ impl LogDisk for GatedDisk {
 /// A driver over a disk in memory.
 struct Running {
     handle: DriverHandle,
-    mailbox: Mailbox,
     gate: Gate,
     disk: MemoryDisk,
     metrics: Arc<Metrics>,
@@ -79,7 +78,7 @@ struct Running {
 }
 
 fn start(disk: MemoryDisk) -> Running {
-    let (shutdown, gate, mailbox) = (Shutdown::new(), Gate::default(), Mailbox::default());
+    let (shutdown, gate, handle) = (Shutdown::new(), Gate::default(), DriverHandle::default());
     let workers = Workers::new(shutdown.clone());
     if disk.segments().expect("readable").is_empty() {
         Log::format(&mut disk.clone(), "CID-test").expect("formatted");
@@ -90,26 +89,26 @@ fn start(disk: MemoryDisk) -> Running {
     let mut recovered = recover(gated, &store, "CID-test", state).expect("recovered");
     recovered.state.resume(recovered.log.term(), recovered.log.last());
     let parts = Parts { log: recovered.log, store, lock: None, applied: Seq(0), tail_bytes: 0 };
-    let poked = mailbox.clone();
+    let poked = handle.mailbox.clone();
     let journal =
         Journal::start(parts, CheckpointPolicy::default(), &workers, move || poked.poke()).expect("a journal");
     let metrics = Arc::new(Metrics::default());
     let driver = Driver::new(DriverParts {
         state: recovered.state,
         journal,
-        mailbox: mailbox.clone(),
+        handle: handle.clone(),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
         metrics: metrics.clone(),
     });
     workers.thread("driver", move || driver.run()).expect("a thread");
-    Running { handle: mailbox.handle(), mailbox, gate, disk, metrics, workers, shutdown }
+    Running { handle, gate, disk, metrics, workers, shutdown }
 }
 
 impl Running {
     fn end(self) -> MemoryDisk {
         self.gate.shut(false);
-        self.mailbox.close();
+        self.handle.mailbox.close();
         self.shutdown.trigger();
         self.workers.join(PATIENCE).expect("it ends in order");
         self.disk

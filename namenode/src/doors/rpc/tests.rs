@@ -1,5 +1,5 @@
 use super::*;
-use crate::driver::Mailbox;
+use crate::driver::DriverHandle;
 use mammoth_namenode_core::api::{DatanodeStatus, FileBlocks, FileStatus, LocatedBlock, Place};
 use mammoth_platform::ManualClock;
 use mammoth_protocol::hadoop::hdfs::{DatanodeIdProto, DatanodeInfoProto, FsPermissionProto, LocatedBlockProto};
@@ -128,10 +128,10 @@ fn a_datanode_report_has_the_figures() {
 /// A door whose driver never runs: only what needs no driver can be answered.
 fn door() -> ClientProtocol {
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
-    let mailbox = Mailbox::default();
-    mailbox.close();
+    let driver = DriverHandle::default();
+    driver.mailbox.close();
     ClientProtocol(Arc::new(ClientDoor {
-        driver: mailbox.handle(),
+        driver,
         groups: Groups::new(Arc::clone(&clock)),
         pool: POOL.to_owned(),
         defaults: ServerDefaults {

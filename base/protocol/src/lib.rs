@@ -8,12 +8,14 @@ pub mod error;
 pub mod hadoop;
 pub mod ids;
 pub mod internal;
+pub mod invariant;
 pub mod jobs;
 pub mod journaled;
 pub mod limits;
 pub mod path;
 pub mod rpc;
 pub mod time;
+pub mod versioned;
 pub mod wire;
 
 pub use caller::{Auth, Caller};

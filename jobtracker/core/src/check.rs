@@ -5,25 +5,14 @@ use crate::jobs::{Attempt, AttemptState, Job, TaskState, Work};
 use crate::state::{Queued, State};
 use crate::trackers::Liveness;
 use mammoth_protocol::Uuid;
+use mammoth_protocol::invariant::{Invariant, Violation, check_all, ensure};
 use mammoth_protocol::jobs::tracker::OutputEvent;
 use mammoth_protocol::jobs::{AttemptId, Resources, TrackerEpoch, TrackerId};
 use mammoth_protocol::limits::{JOBS_ENDED_MAX, JOBS_PREPARED_MAX};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// An invariant that does not hold.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("invariant {invariant} does not hold: {what}")]
-pub struct Violation {
-    /// Its name: the function of this module.
-    pub invariant: &'static str,
-    /// Where.
-    pub what: String,
-}
-
-type Invariant = fn(&State) -> Result<(), String>;
-
 /// All invariants, by name.
-const INVARIANTS: [(&str, Invariant); 12] = [
+const INVARIANTS: &[Invariant<State>] = &[
     ("soft_state_is_of_rows", soft_state_is_of_rows),
     ("grants_fit_trackers", grants_fit_trackers),
     ("live_attempts_are_held", live_attempts_are_held),
@@ -43,10 +32,7 @@ const INVARIANTS: [(&str, Invariant); 12] = [
 /// # Errors
 /// The first that does not hold.
 pub fn check(state: &State) -> Result<(), Violation> {
-    for (invariant, holds) in INVARIANTS {
-        holds(state).map_err(|what| Violation { invariant, what })?;
-    }
-    Ok(())
+    check_all(state, INVARIANTS)
 }
 
 /// The whole hard state as the checkpoint would have it, in key order: for audits that compare two states.
@@ -86,10 +72,6 @@ pub fn outputs(state: &State) -> Vec<(AttemptId, TrackerId, Uuid, TrackerEpoch)>
 
 fn works(state: &State) -> impl Iterator<Item = (&Job, &Work)> {
     state.jobs.values().filter_map(|job| Some((job, job.work.as_deref()?)))
-}
-
-fn ensure(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
-    if holds { Ok(()) } else { Err(what()) }
 }
 
 /// Every submitted job and every application of the rows is there, no other is, and the queue is of those that go on.

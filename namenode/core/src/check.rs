@@ -5,23 +5,12 @@ use crate::blocks::BlockMeta;
 use crate::derived::{NAMENODE_HOLDER, Tree};
 use crate::rows::{DETACHED, Inode};
 use crate::state::State;
+use mammoth_protocol::invariant::{Invariant, Violation, check_all};
 use mammoth_protocol::{BlockId, InodeId};
 use std::collections::BTreeMap;
 
-/// An invariant that does not hold.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("invariant {invariant} does not hold: {what}")]
-pub struct Violation {
-    /// Its name: the function of this module.
-    pub invariant: &'static str,
-    /// Where.
-    pub what: String,
-}
-
-type Invariant = fn(&State) -> Result<(), String>;
-
 /// All invariants, by name.
-const INVARIANTS: [(&str, Invariant); 9] = [
+const INVARIANTS: &[Invariant<State>] = &[
     ("tree_is_of_rows", tree_is_of_rows),
     ("block_belongs_to_one_file", block_belongs_to_one_file),
     ("blocks_are_dense", blocks_are_dense),
@@ -38,9 +27,7 @@ const INVARIANTS: [(&str, Invariant); 9] = [
 /// # Errors
 /// The first that does not hold.
 pub fn check(state: &State) -> Result<(), Violation> {
-    for (invariant, holds) in INVARIANTS {
-        holds(state).map_err(|what| Violation { invariant, what })?;
-    }
+    check_all(state, INVARIANTS)?;
     state.blocks.check().map_err(|what| Violation { invariant: "block_map", what })
 }
 

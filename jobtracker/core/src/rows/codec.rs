@@ -3,11 +3,11 @@
 //! every form down.
 
 use super::{Edit, RowKey, Rows};
-use mammoth_protocol::Seq;
 use mammoth_protocol::jobs::Counters;
 use mammoth_protocol::journaled::CorruptRow;
 use mammoth_protocol::limits::{COUNTER_NAME_BYTES_MAX, ROW_BYTES_MAX};
-use serde::{Deserialize, Serialize};
+use mammoth_protocol::{Seq, versioned};
+use serde::Serialize;
 
 /// First byte of every row.
 const ROW_VERSION: u8 = 1;
@@ -62,21 +62,15 @@ impl Rows {
     pub(crate) fn load_row(&mut self, key: &[u8], value: &[u8]) -> Result<(), CorruptRow> {
         self.loading = true;
         let key = RowKey::decode(key).ok_or_else(|| CorruptRow { what: format!("{key:02x?} is no key of a row") })?;
-        let corrupt = |what: String| CorruptRow { what: format!("row {key:?}: {what}") };
-        let body = match value.split_first() {
-            Some((&ROW_VERSION, body)) => body,
-            Some((version, _)) => return Err(corrupt(format!("version {version} is newer than this program"))),
-            None => return Err(corrupt("it is empty".to_owned())),
-        };
-        let bad = |error: postcard::Error| corrupt(error.to_string());
+        let at = format_args!("row {key:?}");
         match key {
-            RowKey::Meta => self.meta = read(body).map_err(bad)?,
-            RowKey::Job(number) => drop(self.jobs.insert(number, read(body).map_err(bad)?)),
+            RowKey::Meta => self.meta = versioned::read(ROW_VERSION, value, at)?,
+            RowKey::Job(number) => drop(self.jobs.insert(number, versioned::read(ROW_VERSION, value, at)?)),
             RowKey::Counters(number, page) => {
-                let row: (Seq, Counters) = read(body).map_err(bad)?;
+                let row: (Seq, Counters) = versioned::read(ROW_VERSION, value, at)?;
                 self.counters.insert((number, page), row);
             }
-            RowKey::App(number) => drop(self.apps.insert(number, read(body).map_err(bad)?)),
+            RowKey::App(number) => drop(self.apps.insert(number, versioned::read(ROW_VERSION, value, at)?)),
         }
         Ok(())
     }
@@ -104,28 +98,13 @@ pub(crate) fn pages_of(counters: &Counters) -> Vec<Counters> {
 
 /// Appends version and value; always `true`, for use at the end of a chain.
 fn write<T: Serialize>(value: &T, out: &mut Vec<u8>) -> bool {
-    out.push(ROW_VERSION);
-    append(value, out);
+    versioned::write(ROW_VERSION, value, out);
     true
-}
-
-fn append<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
-    let bytes = postcard::to_extend(value, std::mem::take(out)).expect("plain data in memory always encodes");
-    *out = bytes;
-}
-
-/// Reads one value that takes all of `bytes`.
-fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, postcard::Error> {
-    match postcard::take_from_bytes(bytes)? {
-        (value, []) => Ok(value),
-        _ => Err(postcard::Error::DeserializeBadEncoding),
-    }
 }
 
 /// Appends the record of one decision.
 pub(crate) fn encode_record(edits: &[Edit], out: &mut Vec<u8>) {
-    out.push(RECORD_VERSION);
-    append(edits, out);
+    versioned::write(RECORD_VERSION, edits, out);
 }
 
 /// Reads what [`encode_record`] wrote.
@@ -133,13 +112,5 @@ pub(crate) fn encode_record(edits: &[Edit], out: &mut Vec<u8>) {
 /// # Errors
 /// Bytes that are no record.
 pub(crate) fn decode_record(bytes: &[u8]) -> Result<Vec<Edit>, CorruptRow> {
-    match bytes.split_first() {
-        Some((&RECORD_VERSION, body)) => {
-            read(body).map_err(|error| CorruptRow { what: format!("a record of the edit log: {error}") })
-        }
-        Some((version, _)) => {
-            Err(CorruptRow { what: format!("a record of the edit log has version {version}, newer than this program") })
-        }
-        None => Err(CorruptRow { what: "a record of the edit log is empty".to_owned() }),
-    }
+    versioned::read(RECORD_VERSION, bytes, "a record of the edit log")
 }

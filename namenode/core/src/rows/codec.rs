@@ -7,7 +7,7 @@ use super::{
 };
 use mammoth_protocol::journaled::CorruptRow;
 use mammoth_protocol::limits::{BLOCKS_IN_FILE_ROW, BLOCKS_PER_ROW};
-use mammoth_protocol::{Block, InodeId, Seq};
+use mammoth_protocol::{Block, InodeId, Seq, versioned};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -96,23 +96,18 @@ impl Rows {
 
     /// Takes a row in.
     pub(super) fn decode_row(&mut self, key: RowKey, value: &[u8]) -> Result<(), CorruptRow> {
-        let corrupt = |what: &str| CorruptRow { what: format!("row {key:?}: {what}") };
-        let body = match value.split_first() {
-            Some((&ROW_VERSION, body)) => body,
-            Some((version, _)) => return Err(corrupt(&format!("version {version} is newer than this program"))),
-            None => return Err(corrupt("it is empty")),
-        };
-        let bad = |error: postcard::Error| corrupt(&error.to_string());
+        let at = format_args!("row {key:?}");
+        let corrupt = |what: &str| CorruptRow { what: format!("{at}: {what}") };
         match key {
-            RowKey::Meta => self.meta.raise(&read::<Meta>(body).map_err(bad)?),
+            RowKey::Meta => self.meta.raise(&versioned::read::<Meta>(ROW_VERSION, value, at)?),
             RowKey::Inode(id) => {
-                let inode = self.inode_of(read(body).map_err(bad)?).map_err(corrupt)?;
+                let inode = self.inode_of(versioned::read(ROW_VERSION, value, at)?).map_err(corrupt)?;
                 if let Some(old) = self.inodes.insert(id.0, inode) {
                     self.attrs.release(old.attrs);
                 }
             }
             RowKey::Blocks(id, number) => {
-                let row: SegmentRow<'_> = read(body).map_err(bad)?;
+                let row: SegmentRow<'_> = versioned::read(ROW_VERSION, value, at)?;
                 let segment = Segment { seq: row.seq, run: row.run.into_run(BLOCKS_PER_ROW).map_err(corrupt)? };
                 if segment.run.blocks().is_empty() {
                     return Err(corrupt("it has no blocks"));
@@ -120,7 +115,7 @@ impl Rows {
                 self.segments.insert((id, number), segment);
             }
             RowKey::Retry(seq) => {
-                self.retries.insert(seq, read::<Retry>(body).map_err(bad)?);
+                self.retries.insert(seq, versioned::read::<Retry>(ROW_VERSION, value, at)?);
             }
         }
         Ok(())
@@ -175,28 +170,13 @@ fn inode_row(inode: &Inode) -> InodeRow<'_> {
 
 /// Appends version and value; always `true`, for use at the end of a chain.
 fn write<T: Serialize>(value: &T, out: &mut Vec<u8>) -> bool {
-    out.push(ROW_VERSION);
-    append(value, out);
+    versioned::write(ROW_VERSION, value, out);
     true
-}
-
-fn append<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
-    let bytes = postcard::to_extend(value, std::mem::take(out)).expect("plain data in memory always encodes");
-    *out = bytes;
-}
-
-/// Reads one value that takes all of `bytes`.
-fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, postcard::Error> {
-    match postcard::take_from_bytes(bytes)? {
-        (value, []) => Ok(value),
-        _ => Err(postcard::Error::DeserializeBadEncoding),
-    }
 }
 
 /// Appends the record of one decision.
 pub(crate) fn encode_record(edits: &[Edit], out: &mut Vec<u8>) {
-    out.push(RECORD_VERSION);
-    append(edits, out);
+    versioned::write(RECORD_VERSION, edits, out);
 }
 
 /// Reads what [`encode_record`] wrote.
@@ -204,13 +184,5 @@ pub(crate) fn encode_record(edits: &[Edit], out: &mut Vec<u8>) {
 /// # Errors
 /// Bytes that are no record.
 pub(crate) fn decode_record(bytes: &[u8]) -> Result<Vec<Edit>, CorruptRow> {
-    match bytes.split_first() {
-        Some((&RECORD_VERSION, body)) => {
-            read(body).map_err(|error| CorruptRow { what: format!("a record of the edit log: {error}") })
-        }
-        Some((version, _)) => {
-            Err(CorruptRow { what: format!("a record of the edit log has version {version}, newer than this program") })
-        }
-        None => Err(CorruptRow { what: "a record of the edit log is empty".to_owned() }),
-    }
+    versioned::read(RECORD_VERSION, bytes, "a record of the edit log")
 }

@@ -130,7 +130,7 @@ fn a_record_has_the_edits_of_one_decision_in_order() {
     assert!(decode_record(&[&record[..], &[0]].concat()).is_err(), "a record with more behind it");
     record[0] = 2;
     let refused = decode_record(&record).unwrap_err();
-    assert!(refused.what.ends_with("has version 2, newer than this program"), "{refused}");
+    assert!(refused.what.ends_with("version 2 is newer than this program"), "{refused}");
 }
 
 #[test]

@@ -159,6 +159,11 @@ impl FileSystem for LocalFiles {
         Ok(Box::new(LocalSink { file, path: path.clone(), len: 0 }))
     }
 
+    fn create_inside(&self, path: &DfsPath) -> Result<Box<dyn Sink>, ClientError> {
+        let file = File::create(path.as_str()).map_err(failed(path))?;
+        Ok(Box::new(LocalSink { file, path: path.clone(), len: 0 }))
+    }
+
     fn open(&self, path: &DfsPath) -> Result<Box<dyn Source>, ClientError> {
         Ok(Box::new(File::open(path.as_str()).map_err(failed(path))?))
     }
@@ -170,6 +175,11 @@ impl FileSystem for LocalFiles {
                 format!("rename destination {LOCAL_URI}{to} already exists"),
             ));
         }
+        rename_unsynced(Path::new(from.as_str()), Path::new(to.as_str()))
+            .map_err(|error| refused(ErrorCode::Io, error.to_string()))
+    }
+
+    fn replace(&self, from: &DfsPath, to: &DfsPath) -> Result<(), ClientError> {
         rename_unsynced(Path::new(from.as_str()), Path::new(to.as_str()))
             .map_err(|error| refused(ErrorCode::Io, error.to_string()))
     }

@@ -7,8 +7,11 @@
 //! OUT/part-r-00000, OUT/_SUCCESS                       the job has committed
 //! ```
 //!
-//! Every step may be repeated after the process that took it died at any point. Who may commit is decided elsewhere: by the
-//! jobtracker, or the driver of an application.
+//! Every step may be repeated after the process that took it died at any point, and two processes may take it at the same time:
+//! a process whose tracker was given up, or that was started before the jobtracker was, may still be at it when the next one
+//! begins. So a file becomes visible by one rename that replaces, nothing visible is ever deleted by a commit, and what makes
+//! a job complete is moved out of `_temporary` as well: when an abort has removed that, a commit that is late finds nothing to
+//! move. Who may commit is decided elsewhere: by the jobtracker, or the driver of an application.
 
 #[cfg(test)]
 mod tests;
@@ -16,6 +19,7 @@ mod tests;
 use crate::error::RuntimeError;
 use crate::files::{FileInfo, FileSystem};
 use mammoth_protocol::{DfsPath, ErrorCode};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Folder of what is not visible yet.
 const PENDING: &str = "_temporary";
@@ -108,10 +112,15 @@ impl<'a> Committer<'a> {
             let gone = || RuntimeError::Refused(format!("the output of {attempt} is gone: {from} does not exist"));
             return if is_committed { Ok(()) } else { Err(gone()) };
         }
-        if is_committed {
-            self.files.delete(&to, true)?;
+        if !is_committed {
+            return Ok(self.files.rename(&from, &to)?);
         }
-        Ok(self.files.rename(&from, &to)?)
+        // File by file, so that there is no moment at which the task has no output.
+        for entry in self.entries(&from)? {
+            self.move_in(&entry, &to)?;
+        }
+        self.files.delete(&from, true)?;
+        Ok(())
     }
 
     /// Removes what an attempt has written.
@@ -123,67 +132,115 @@ impl<'a> Committer<'a> {
         Ok(())
     }
 
-    /// Moves every task's files into the output folder, removes everything else of the job's and, if `mark`, leaves `_SUCCESS`.
-    /// Does nothing before each of `expected` is there.
+    /// Moves every task's files into the output folder, leaves `_SUCCESS` if `mark`, and removes everything else of the job's.
+    /// Does nothing before each of `expected` is there, and does not end well before each of them is visible.
     ///
     /// # Errors
     /// A task's output is missing; the cluster refuses.
     pub fn commit_job(&self, expected: &[TaskOutput], mark: bool) -> Result<(), RuntimeError> {
-        let committed = self.committed()?;
-        for output in expected {
-            let is_pending = committed.iter().any(|folder| folder.path.name() == output.task);
-            let visible = self.out.join(&output.file).map_err(invalid)?;
-            if !is_pending && self.files.stat(&visible)?.is_none() {
-                let text = format!("the output of {} is missing in {}{}", output.task, self.files.uri(), self.out);
-                return Err(RuntimeError::Refused(text));
-            }
+        let mut pending = BTreeMap::new();
+        for folder in self.committed()? {
+            pending.insert(folder.path.name().to_owned(), self.entries(&folder.path)?);
         }
-        for folder in &committed {
-            for entry in self.files.list(&folder.path)? {
-                self.move_in(&entry, &self.out)?;
-            }
+        // Looked at after the folders: another commit moves files from there to here, never back.
+        self.check_visible(expected, &pending)?;
+        for entry in pending.into_values().flatten() {
+            self.move_in(&entry, &self.out)?;
+        }
+        self.check_visible(expected, &BTreeMap::new())?;
+        if mark {
+            self.mark()?;
         }
         self.files.delete(&self.out.join(PENDING).map_err(invalid)?, true)?;
-        if mark {
-            self.files.create(&self.out.join(SUCCESS).map_err(invalid)?, true)?.close()?;
-        }
         Ok(())
+    }
+
+    /// Refuses if the file of one of `expected` is neither visible nor in its task's folder.
+    fn check_visible(
+        &self,
+        expected: &[TaskOutput],
+        pending: &BTreeMap<String, Vec<FileInfo>>,
+    ) -> Result<(), RuntimeError> {
+        let waits = |output: &TaskOutput| {
+            let entries = pending.get(&output.task);
+            entries.is_some_and(|entries| entries.iter().any(|entry| entry.path.name() == output.file))
+        };
+        let rest: Vec<&TaskOutput> = expected.iter().filter(|output| !waits(output)).collect();
+        if rest.is_empty() {
+            return Ok(());
+        }
+        let visible = self.entries(&self.out)?;
+        let visible: BTreeSet<&str> = visible.iter().map(|entry| entry.path.name()).collect();
+        match rest.into_iter().find(|output| !visible.contains(&*output.file)) {
+            Some(missing) => {
+                let (uri, out) = (self.files.uri(), &self.out);
+                Err(RuntimeError::Refused(format!("the output of {} is missing in {uri}{out}", missing.task)))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Leaves the mark of success, by a rename out of the job's folder: if that is gone, so is the right to leave it.
+    fn mark(&self) -> Result<(), RuntimeError> {
+        let (made, to) = (self.task_folder(SUCCESS)?, self.out.join(SUCCESS).map_err(invalid)?);
+        let left = self.files.create_inside(&made).and_then(|sink| sink.close());
+        match left.and_then(|_| self.files.replace(&made, &to)) {
+            // Another commit of the job was faster, otherwise.
+            Err(error) if self.files.stat(&to)?.is_none() => Err(error.into()),
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     /// The folders of tasks that have committed.
     fn committed(&self) -> Result<Vec<FileInfo>, RuntimeError> {
-        let folder = self.job_folder()?;
-        if self.files.stat(&folder)?.is_none() {
-            return Ok(Vec::new());
-        }
-        let mut entries = self.files.list(&folder)?;
+        let mut entries = self.entries(&self.job_folder()?)?;
         entries.retain(|entry| entry.is_dir && entry.path.name() != PENDING);
         Ok(entries)
     }
 
-    /// Moves a file to a folder, or the files of a folder into the one of the same name there.
-    fn move_in(&self, entry: &FileInfo, into: &DfsPath) -> Result<(), RuntimeError> {
-        let to = into.join(entry.path.name()).map_err(invalid)?;
-        match self.files.stat(&to)? {
-            Some(there) if there.is_dir && entry.is_dir => {
-                for inner in self.files.list(&entry.path)? {
-                    self.move_in(&inner, &to)?;
-                }
-                return Ok(());
-            }
-            Some(_) => drop(self.files.delete(&to, true)?),
-            None => {}
+    /// What is in a folder; nothing if it is gone.
+    fn entries(&self, folder: &DfsPath) -> Result<Vec<FileInfo>, RuntimeError> {
+        match self.files.list(folder) {
+            Err(error) if error.code() == ErrorCode::FileNotFound => Ok(Vec::new()),
+            listed => Ok(listed?),
         }
-        Ok(self.files.rename(&entry.path, &to)?)
     }
 
-    /// Removes what the job has left: everything pending, those of `expected` that a commit which was cut short had moved
-    /// already, and the folder itself if nothing else is in it.
+    /// Moves a file to a folder, in place of one of the same name, or the files of a folder into the one of the same name there.
+    /// What is not there any more was moved by somebody else.
+    fn move_in(&self, entry: &FileInfo, into: &DfsPath) -> Result<(), RuntimeError> {
+        let to = into.join(entry.path.name()).map_err(invalid)?;
+        if !entry.is_dir {
+            let moved = self.files.replace(&entry.path, &to);
+            return match moved {
+                Err(error) if self.files.stat(&entry.path)?.is_some() || self.files.stat(&to)?.is_none() => {
+                    Err(error.into())
+                }
+                Ok(()) | Err(_) => Ok(()),
+            };
+        }
+        if self.files.stat(&to)?.is_none() {
+            match self.files.rename(&entry.path, &to) {
+                Ok(()) => return Ok(()),
+                Err(error) if self.files.stat(&to)?.is_none() => return Err(error.into()),
+                // Somebody else made it in between.
+                Err(_) => {}
+            }
+        }
+        for inner in self.entries(&entry.path)? {
+            self.move_in(&inner, &to)?;
+        }
+        Ok(())
+    }
+
+    /// Removes what the job has left: everything pending, which no commit can move any more then; what a commit that was cut
+    /// short had moved already, of `expected` and the mark of success; and the folder itself if nothing else is in it.
     ///
     /// # Errors
     /// The cluster refuses.
     pub fn abort_job(&self, expected: &[TaskOutput]) -> Result<(), RuntimeError> {
         self.files.delete(&self.out.join(PENDING).map_err(invalid)?, true)?;
+        self.files.delete(&self.out.join(SUCCESS).map_err(invalid)?, false)?;
         for output in expected {
             self.files.delete(&self.out.join(&output.file).map_err(invalid)?, true)?;
         }

@@ -2,7 +2,8 @@ use super::*;
 use crate::files::{BlockHosts, MemoryFiles, Sink, Source};
 use crate::output::{TextOutput, part_name};
 use mammoth_client::ClientError;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::SeqCst;
 
 const ATTEMPT: &str = "attempt_1_0001_r_000000_0";
 const TASK: &str = "task_1_0001_r_000000";
@@ -95,20 +96,13 @@ fn an_aborted_job_leaves_nothing_of_its_own() {
     assert_eq!(names(&files, &out()), ["foreign"]);
 }
 
-/// Fails every change after the first `left`, as if the process had died there.
-struct Dying<'a> {
+/// Tells of every operation before it happens, and whether it is a change; it fails if that does.
+struct Watched<'a> {
     files: &'a MemoryFiles,
-    left: AtomicU32,
+    before: &'a (dyn Fn(bool) -> Result<(), ClientError> + Sync),
 }
 
-impl Dying<'_> {
-    fn step(&self) -> Result<(), ClientError> {
-        let alive = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
-        if alive { Ok(()) } else { Err(ClientError::Invalid("died".to_owned())) }
-    }
-}
-
-impl FileSystem for Dying<'_> {
+impl FileSystem for Watched<'_> {
     fn uri(&self) -> String {
         self.files.uri()
     }
@@ -116,46 +110,142 @@ impl FileSystem for Dying<'_> {
         self.files.home()
     }
     fn stat(&self, path: &DfsPath) -> Result<Option<FileInfo>, ClientError> {
-        self.files.stat(path)
+        (self.before)(false).and_then(|()| self.files.stat(path))
     }
     fn list(&self, path: &DfsPath) -> Result<Vec<FileInfo>, ClientError> {
-        self.files.list(path)
+        (self.before)(false).and_then(|()| self.files.list(path))
     }
     fn blocks(&self, path: &DfsPath, len: u64) -> Result<Vec<BlockHosts>, ClientError> {
         self.files.blocks(path, len)
     }
     fn mkdirs(&self, path: &DfsPath) -> Result<(), ClientError> {
-        self.step().and_then(|()| self.files.mkdirs(path))
+        (self.before)(true).and_then(|()| self.files.mkdirs(path))
     }
     fn create(&self, path: &DfsPath, overwrite: bool) -> Result<Box<dyn Sink>, ClientError> {
-        self.step().and_then(|()| self.files.create(path, overwrite))
+        (self.before)(true).and_then(|()| self.files.create(path, overwrite))
+    }
+    fn create_inside(&self, path: &DfsPath) -> Result<Box<dyn Sink>, ClientError> {
+        (self.before)(true).and_then(|()| self.files.create_inside(path))
     }
     fn open(&self, path: &DfsPath) -> Result<Box<dyn Source>, ClientError> {
         self.files.open(path)
     }
     fn rename(&self, from: &DfsPath, to: &DfsPath) -> Result<(), ClientError> {
-        self.step().and_then(|()| self.files.rename(from, to))
+        (self.before)(true).and_then(|()| self.files.rename(from, to))
+    }
+    fn replace(&self, from: &DfsPath, to: &DfsPath) -> Result<(), ClientError> {
+        (self.before)(true).and_then(|()| self.files.replace(from, to))
     }
     fn delete(&self, path: &DfsPath, recursive: bool) -> Result<bool, ClientError> {
-        self.step().and_then(|()| self.files.delete(path, recursive))
+        (self.before)(true).and_then(|()| self.files.delete(path, recursive))
+    }
+}
+
+/// Does something with files of which every change after the first `left` fails, as if the process had died there.
+fn dying<T>(files: &MemoryFiles, left: u32, act: impl FnOnce(&Committer<'_>) -> T) -> T {
+    let left = AtomicU32::new(left);
+    let before = |change: bool| {
+        let alive = !change || left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok();
+        if alive { Ok(()) } else { Err(ClientError::Invalid("died".to_owned())) }
+    };
+    act(&Committer::new(&Watched { files, before: &before }, out()))
+}
+
+/// Does something with files, and something else at one go before operation `at` of it; whether it came that far.
+fn interrupted(files: &MemoryFiles, at: u32, act: impl FnOnce(&Committer<'_>), other: impl Fn() + Sync) -> bool {
+    let done = AtomicU32::new(0);
+    let before = |_: bool| {
+        if done.fetch_add(1, SeqCst) == at {
+            other();
+        }
+        Ok(())
+    };
+    act(&Committer::new(&Watched { files, before: &before }, out()));
+    done.load(SeqCst) > at
+}
+
+const PARTS: u32 = 3;
+
+/// A job whose tasks have committed.
+fn ready_to_commit() -> MemoryFiles {
+    let files = MemoryFiles::default();
+    let committer = Committer::new(&files, out());
+    committer.setup_job("job").unwrap();
+    for (n, output) in (0..).zip(expected(PARTS)) {
+        let attempt = format!("attempt_{n}");
+        write(&files, &committer, &attempt, n, "x");
+        committer.commit_task(&attempt, &output.task).unwrap();
+    }
+    files
+}
+
+#[track_caller]
+fn assert_complete(files: &MemoryFiles) {
+    assert_eq!(names(files, &out()), ["_SUCCESS", "part-r-00000", "part-r-00001", "part-r-00002"]);
+    for n in 0..PARTS {
+        let part = files.get(&out().join(&part_name('r', n)).unwrap()).unwrap();
+        assert_eq!(*part, *format!("x\t{n}\n").as_bytes());
     }
 }
 
 #[test]
 fn a_commit_that_died_anywhere_is_finished_by_the_next() {
     for steps in 0..12 {
-        let files = MemoryFiles::default();
-        let committer = Committer::new(&files, out());
-        committer.setup_job("job").unwrap();
-        for (n, output) in expected(3).iter().enumerate() {
-            let attempt = format!("attempt_{n}");
-            write(&files, &committer, &attempt, u32::try_from(n).unwrap(), "x");
-            committer.commit_task(&attempt, &output.task).unwrap();
-        }
-        let dying = Dying { files: &files, left: AtomicU32::new(steps) };
-        let first = Committer::new(&dying, out()).commit_job(&expected(3), true);
-        assert_eq!(first.is_err(), steps < 5, "three renames, a deletion, a mark");
-        committer.commit_job(&expected(3), true).unwrap();
-        assert_eq!(names(&files, &out()), ["_SUCCESS", "part-r-00000", "part-r-00001", "part-r-00002"]);
+        let files = ready_to_commit();
+        let first = dying(&files, steps, |committer| committer.commit_job(&expected(PARTS), true));
+        assert_eq!(first.is_err(), steps < 6, "three renames, a mark and its rename, a deletion");
+        Committer::new(&files, out()).commit_job(&expected(PARTS), true).unwrap();
+        assert_complete(&files);
     }
+}
+
+/// A tracker that was given up may still commit while another one does, and either may die on the way.
+#[test]
+fn commits_at_the_same_time_lose_nothing() {
+    let mut interruptions = 0;
+    for at in 0..40 {
+        for steps in 0..8 {
+            let files = ready_to_commit();
+            let late = || {
+                let _dies = dying(&files, steps, |committer| committer.commit_job(&expected(PARTS), true));
+            };
+            let act = |committer: &Committer<'_>| committer.commit_job(&expected(PARTS), true).unwrap();
+            interruptions += u32::from(interrupted(&files, at, act, late));
+            assert_complete(&files);
+        }
+    }
+    assert!(interruptions > 80, "{interruptions}");
+}
+
+/// The job is killed while a process that nobody listens to any more commits it, and the other way round.
+#[test]
+fn an_abort_wins_over_a_commit_that_is_late() {
+    let commit = |committer: &Committer<'_>| drop(committer.commit_job(&expected(PARTS), true));
+    let abort = |committer: &Committer<'_>| committer.abort_job(&expected(PARTS)).unwrap();
+    let mut interruptions = 0;
+    for at in 0..40 {
+        let files = ready_to_commit();
+        if interrupted(&files, at, commit, || abort(&Committer::new(&files, out()))) {
+            interruptions += 1;
+            assert!(files.stat(&out()).unwrap().is_none(), "aborted before step {at} of a commit");
+        }
+        for steps in 0..8 {
+            let files = ready_to_commit();
+            dying(&files, steps, commit);
+            interrupted(&files, at, abort, || commit(&Committer::new(&files, out())));
+            assert!(files.stat(&out()).unwrap().is_none(), "committed before step {at} of an abort");
+        }
+    }
+    assert!(interruptions > 10, "{interruptions}");
+}
+
+#[test]
+fn a_part_that_is_lost_fails_the_commit() {
+    let files = ready_to_commit();
+    let committer = Committer::new(&files, out());
+    let emptied = committer.task_folder(TASK).unwrap().join("part-r-00000").unwrap();
+    files.delete(&emptied, false).unwrap();
+    let error = committer.commit_job(&expected(PARTS), true).unwrap_err().to_string();
+    assert_eq!(error, format!("the output of {TASK} is missing in memory://local/out"));
+    assert_eq!(names(&files, &out()), ["_temporary"], "nothing became visible");
 }

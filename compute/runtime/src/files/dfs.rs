@@ -80,12 +80,21 @@ impl FileSystem for DfsFiles {
         Ok(Box::new(self.client.create(path, options)?))
     }
 
+    fn create_inside(&self, path: &DfsPath) -> Result<Box<dyn Sink>, ClientError> {
+        let options = CreateOptions { create_parent: false, ..CreateOptions::overwriting() };
+        Ok(Box::new(self.client.create(path, options)?))
+    }
+
     fn open(&self, path: &DfsPath) -> Result<Box<dyn Source>, ClientError> {
         Ok(Box::new(self.client.open(path)?))
     }
 
     fn rename(&self, from: &DfsPath, to: &DfsPath) -> Result<(), ClientError> {
         self.client.rename2(from, to, RenameOptions::default())
+    }
+
+    fn replace(&self, from: &DfsPath, to: &DfsPath) -> Result<(), ClientError> {
+        self.client.rename2(from, to, RenameOptions { overwrite: true, ..RenameOptions::default() })
     }
 
     fn delete(&self, path: &DfsPath, recursive: bool) -> Result<bool, ClientError> {

@@ -165,6 +165,13 @@ impl FileSystem for MemoryFiles {
         Ok(Box::new(MemorySink { files: self.clone(), path: path.clone(), bytes: Vec::new() }))
     }
 
+    fn create_inside(&self, path: &DfsPath) -> Result<Box<dyn Sink>, ClientError> {
+        match path.parent() {
+            Some(parent) if self.stat(&parent)?.is_none() => Err(missing(&parent)),
+            _ => self.create(path, true),
+        }
+    }
+
     fn open(&self, path: &DfsPath) -> Result<Box<dyn Source>, ClientError> {
         let bytes = self.get(path).ok_or_else(|| missing(path))?;
         Ok(Box::new(Cursor::new(bytes)))
@@ -192,6 +199,23 @@ impl FileSystem for MemoryFiles {
                 entries.insert(format!("{to}/{rest}"), entry);
             }
         }
+        Ok(())
+    }
+
+    fn replace(&self, from: &DfsPath, to: &DfsPath) -> Result<(), ClientError> {
+        let mut entries = self.lock();
+        let file = match entries.get(from.as_str()) {
+            Some(file @ Entry::File(_)) => file.clone(),
+            Some(Entry::Dir) | None => return Err(missing(from)),
+        };
+        if matches!(entries.get(to.as_str()), Some(Entry::Dir)) {
+            return Err(refused(ErrorCode::Io, format!("Source {from} and destination {to} must both be directories")));
+        }
+        if to.parent().is_some_and(|parent| !entries.contains_key(parent.as_str())) {
+            return Err(refused(ErrorCode::FileNotFound, format!("rename destination parent of {to} not found")));
+        }
+        entries.remove(from.as_str());
+        entries.insert(to.to_string(), file);
         Ok(())
     }
 

@@ -93,6 +93,12 @@ pub trait FileSystem: Send + Sync {
     /// It exists and is not to be replaced.
     fn create(&self, path: &DfsPath, overwrite: bool) -> Result<Box<dyn Sink>, ClientError>;
 
+    /// As [`FileSystem::create`] with replacing, but only in a folder that is there.
+    ///
+    /// # Errors
+    /// No such folder.
+    fn create_inside(&self, path: &DfsPath) -> Result<Box<dyn Sink>, ClientError>;
+
     /// Opens a file at its start.
     ///
     /// # Errors
@@ -104,6 +110,12 @@ pub trait FileSystem: Send + Sync {
     /// # Errors
     /// The source is missing, the target exists.
     fn rename(&self, from: &DfsPath, to: &DfsPath) -> Result<(), ClientError>;
+
+    /// Renames a file to exactly `to` in one step, in place of a file that is there.
+    ///
+    /// # Errors
+    /// The source is missing, the target is a folder.
+    fn replace(&self, from: &DfsPath, to: &DfsPath) -> Result<(), ClientError>;
 
     /// Deletes a path; false if there was none.
     ///

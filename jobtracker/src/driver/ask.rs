@@ -32,7 +32,7 @@ pub(crate) enum Ask {
     Spec { job: JobId, spec: Result<Arc<JobSpec>, String> },
 }
 
-/// An answer that is ready, but waits until all that it depends on is durable.
+/// An answer or a deed that is ready, but waits until all that it depends on is durable.
 pub struct Held(pub(crate) Box<dyn FnOnce() + Send>);
 
 impl Held {

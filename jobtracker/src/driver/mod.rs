@@ -204,10 +204,15 @@ impl Driver {
             Effect::LoadSpec { job, path, sha256 } => self.files.load_spec(job, path, sha256),
             Effect::JobEnded(job) => {
                 if let (Some(status), tasks) = (self.state.job_status(job), self.state.tasks(job)) {
-                    self.files.job_ended(status, tasks.unwrap_or_default());
+                    // What it was staged with goes then, and a restart that knows nothing of its end would need that.
+                    let files = self.files.clone();
+                    self.hold(Held(Box::new(move || files.job_ended(status, tasks.unwrap_or_default()))));
                 }
             }
-            Effect::AppEnded(app) => self.files.app_ended(app),
+            Effect::AppEnded(app) => {
+                let files = self.files.clone();
+                self.hold(Held(Box::new(move || files.app_ended(app))));
+            }
         }
     }
 

@@ -108,6 +108,19 @@ impl Files {
     }
 }
 
+#[cfg(test)]
+impl Files {
+    /// Takes what the thread of the jobtracker's own folder was told lately: jobs and applications that have ended.
+    pub(crate) fn ends(&self) -> Vec<String> {
+        let end = |task: Kept| match task {
+            Kept::JobEnded { status, .. } => Some(status.job.to_string()),
+            Kept::AppEnded { app } => Some(app.to_string()),
+            Kept::Events { .. } | Kept::Tasks { .. } | Kept::Lines { .. } | Kept::Fold { .. } => None,
+        };
+        self.kept.try_iter().filter_map(end).collect()
+    }
+}
+
 fn keep(history: &mut History, staged: &SyncSender<Staged>, task: Kept) {
     match task {
         Kept::Events { app, events } => history.events(app, &events),

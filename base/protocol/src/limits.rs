@@ -77,6 +77,8 @@ pub const ATTEMPT_EVENTS_PER_ANSWER: usize = 1000;
 pub const OUTPUT_EVENTS_PER_ANSWER: usize = 10_000;
 /// Attempts and executors that are started by one answer to a tasktracker; the next answer has more.
 pub const LAUNCHES_PER_ANSWER: usize = 200;
+/// Bytes of the texts in the launches of one answer, but for the first; they may grow sixfold on the wire.
+pub const LAUNCH_BYTES_PER_ANSWER: usize = 1024 * 1024;
 /// Tasktrackers that the jobtracker knows, dead ones included.
 pub const TRACKERS_MAX: usize = 10_000;
 

@@ -42,7 +42,9 @@ impl State {
         if active >= JOBS_ACTIVE_MAX {
             return Err(Refusal::TooMany { what: "jobs", limit: JOBS_ACTIVE_MAX });
         }
-        let texts = [path, sha256, &spec.name, &spec.user, &row.user].into_iter().chain(&spec.output);
+        // The row's, and those of every launch.
+        let texts = [path, sha256, &spec.name, &spec.user, &row.user];
+        let texts = texts.into_iter().chain([&spec.fs, &spec.program.path, &spec.program.sha256]).chain(&spec.output);
         if texts.map(String::len).sum::<usize>() > JOB_TEXTS_MAX {
             return Err(Refusal::Invalid(format!("the job's name and paths have more than {JOB_TEXTS_MAX} bytes")));
         }

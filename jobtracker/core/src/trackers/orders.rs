@@ -6,7 +6,29 @@ use crate::jobs::{AttemptState, Input};
 use crate::state::State;
 use mammoth_protocol::jobs::tracker::{LaunchAttempt, LaunchExecutor, Order, PollReply};
 use mammoth_protocol::jobs::{AppId, AttemptId, JobId, TrackerId};
-use mammoth_protocol::limits::{LAUNCHES_PER_ANSWER, OUTPUT_EVENTS_PER_ANSWER};
+use mammoth_protocol::limits::{LAUNCH_BYTES_PER_ANSWER, LAUNCHES_PER_ANSWER, OUTPUT_EVENTS_PER_ANSWER};
+
+/// Bytes of a launch besides its texts.
+const LAUNCH_BYTES: usize = 256;
+
+/// Room for launches in one answer.
+struct LaunchRoom {
+    launches: usize,
+    bytes: usize,
+}
+
+impl LaunchRoom {
+    /// Takes a launch with such texts in; `false` if it has to wait for the next answer. The first one always fits.
+    fn take<'a>(&mut self, texts: impl Iterator<Item = &'a String>) -> bool {
+        let bytes = LAUNCH_BYTES + texts.map(String::len).sum::<usize>();
+        let fits = self.launches == LAUNCHES_PER_ANSWER || (self.launches > 0 && bytes <= self.bytes);
+        if fits {
+            self.launches -= 1;
+            self.bytes = self.bytes.saturating_sub(bytes);
+        }
+        fits
+    }
+}
 
 impl State {
     /// There is something to order.
@@ -53,12 +75,13 @@ impl State {
             return Vec::new();
         };
         let mut orders = Vec::new();
+        let mut room = LaunchRoom { launches: LAUNCHES_PER_ANSWER, bytes: LAUNCH_BYTES_PER_ANSWER };
         self.of_strays(tracker, now_ms, &mut orders);
         if orders.len() < max {
-            self.of_attempts(tracker, now_ms, &mut orders);
+            self.of_attempts(tracker, now_ms, &mut room, &mut orders);
         }
         if orders.len() < max {
-            self.of_executors(tracker, now_ms, &mut orders);
+            self.of_executors(tracker, now_ms, &mut room, &mut orders);
         }
         if orders.len() < max {
             self.of_outputs(tracker, max, &mut orders);
@@ -89,15 +112,17 @@ impl State {
         }
     }
 
-    fn of_attempts(&self, tracker: &Tracker, now_ms: u64, orders: &mut Vec<Order>) {
-        let mut launches = 0;
+    fn of_attempts(&self, tracker: &Tracker, now_ms: u64, room: &mut LaunchRoom, orders: &mut Vec<Order>) {
         for id in tracker.attempts.keys() {
             let job = self.jobs.get(&id.task.job.number);
             let Some(attempt) = job.and_then(|job| job.work.as_ref()?.attempt(*id)) else { continue };
             match &attempt.state {
-                AttemptState::Assigned { .. } if launches < LAUNCHES_PER_ANSWER => {
-                    launches += 1;
-                    orders.extend(self.launch(*id).map(Order::Launch));
+                AttemptState::Assigned { .. } if room.launches > 0 => {
+                    let launch = self.launch(*id).filter(|launch| {
+                        let LaunchAttempt { fs, spec, spec_sha256, program, user, .. } = launch;
+                        room.take([fs, spec, spec_sha256, &program.path, &program.sha256, user].into_iter())
+                    });
+                    orders.extend(launch.map(Order::Launch));
                 }
                 AttemptState::Granted { heard: false } if tracker.may_tell(Told::Grant(*id), now_ms) => {
                     orders.push(Order::GrantCommit { attempt: *id });
@@ -135,13 +160,21 @@ impl State {
         })
     }
 
-    fn of_executors(&self, tracker: &Tracker, now_ms: u64, orders: &mut Vec<Order>) {
+    fn of_executors(&self, tracker: &Tracker, now_ms: u64, room: &mut LaunchRoom, orders: &mut Vec<Order>) {
         for key in tracker.executors.keys() {
             let Some(executor) = self.apps.get(&key.0.number).and_then(|app| app.executors.get(&key.1)) else {
                 continue;
             };
             if executor.is_to_launch() {
-                orders.extend(self.launch_executor(*key).map(Order::LaunchExecutor));
+                if room.launches == 0 {
+                    continue;
+                }
+                let launch = self.launch_executor(*key).filter(|launch| {
+                    let LaunchExecutor { fs, program, user, driver, secret, settings, .. } = launch;
+                    let texts = [fs, &program.path, &program.sha256, user, driver, secret].into_iter();
+                    room.take(texts.chain(settings.iter().flat_map(|(key, value)| [key, value])))
+                });
+                orders.extend(launch.map(Order::LaunchExecutor));
             } else if let Some(reason) = executor.is_to_end()
                 && tracker.may_tell(Told::KillExecutor(*key), now_ms)
             {

@@ -1,10 +1,13 @@
 //! Polls that are lost, doubled, late; trackers that come back.
 
-use crate::api::{Answer, Effect, Report};
+use crate::api::{Answer, Command, Effect, Refusal, Reply, Report};
 use crate::testing::{Bench, CORE, Tracker, attempt, spec, succeeded};
 use mammoth_protocol::jobs::TaskKind::{Map, Reduce};
-use mammoth_protocol::jobs::client::JobState;
+use mammoth_protocol::jobs::client::{JobState, SubmitRequest};
+use mammoth_protocol::jobs::spec::JobSpec;
 use mammoth_protocol::jobs::tracker::{AttemptPhase, Order, OutputsWanted};
+use mammoth_protocol::limits::{JOB_TEXTS_MAX, LAUNCH_BYTES_PER_ANSWER};
+use std::sync::Arc;
 
 #[test]
 fn a_repeated_poll_gets_the_same_orders_and_assigns_nothing_twice() {
@@ -18,6 +21,39 @@ fn a_repeated_poll_gets_the_same_orders_and_assigns_nothing_twice() {
     assert_eq!(tracker.say(&mut bench), first);
     assert_eq!(tracker.say(&mut bench), first);
     assert_eq!(bench.state.trackers(bench.now)[0].used, CORE);
+}
+
+#[test]
+fn launches_of_an_answer_are_bounded_in_bytes_and_the_next_has_more() {
+    let mut bench = Bench::new();
+    let mut wanted = spec(&["a"; 150], 0);
+    wanted.program.path = "p".repeat(JOB_TEXTS_MAX - 200);
+    bench.submit(wanted);
+    let mut tracker = Tracker::join(1, "a", 150, &mut bench);
+    let mut answers = vec![tracker.held.len()];
+    while tracker.held.len() < 150 {
+        let before = tracker.held.len();
+        tracker.poll(&mut bench);
+        answers.push(tracker.held.len() - before);
+    }
+    let most = answers.iter().max().copied().unwrap();
+    assert!(most * (JOB_TEXTS_MAX - 200) <= LAUNCH_BYTES_PER_ANSWER && most > 50, "{answers:?}");
+}
+
+#[test]
+fn a_job_whose_launches_would_be_too_long_is_refused() {
+    let mut bench = Bench::new();
+    let long = || "x".repeat(JOB_TEXTS_MAX);
+    let changes: [fn(&mut JobSpec, String); 3] =
+        [|spec, text| spec.fs = text, |spec, text| spec.program.path = text, |spec, text| spec.program.sha256 = text];
+    for change in changes {
+        let Ok(Reply::Job(job)) = bench.run(&Command::NewJob { user: "u".to_owned() }) else { panic!("no id") };
+        let mut wanted = spec(&["a"], 0);
+        change(&mut wanted, long());
+        let request = SubmitRequest { job, spec: "/staging".to_owned(), sha256: "00".to_owned() };
+        let refused = bench.run(&Command::Submit { request, spec: Arc::new(wanted) });
+        assert!(matches!(&refused, Err(Refusal::Invalid(why)) if why.contains("paths")), "{refused:?}");
+    }
 }
 
 #[test]

@@ -186,7 +186,14 @@ impl Driver {
         while let Some(outcome) = due.pop_front() {
             for command in outcome.commands {
                 match self.decide(now, &command, |_| Held::nothing()) {
-                    Ok(()) => due.push_back(self.state.tick(now)),
+                    Ok(()) => {
+                        let mut next = self.state.tick(now);
+                        // What is known of something that has ended goes when the next one ends.
+                        let is_end = |effect: &mut Effect| matches!(effect, Effect::JobEnded(_) | Effect::AppEnded(_));
+                        let ends: Vec<Effect> = next.effects.extract_if(.., is_end).collect();
+                        ends.into_iter().for_each(|end| self.effect(now, end));
+                        due.push_back(next);
+                    }
                     Err(reason) => tracing::error!(?command, reason, "own command not recorded"),
                 }
             }

@@ -5,6 +5,7 @@ use mammoth_protocol::jobs::JobId;
 use mammoth_protocol::jobs::spec::{HISTORY, JobSpec, SPEC_VERSION, STAGING};
 use mammoth_protocol::{DfsPath, ErrorCode, FsError};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -54,7 +55,7 @@ impl Staging {
         }
         let spec: JobSpec =
             postcard::from_bytes(&bytes).map_err(|error| bad(format!("no job specification: {error}")))?;
-        Ok(Arc::new(spec))
+        Ok(Arc::new(slim(spec)))
     }
 
     fn bytes(&mut self, path: &str) -> Result<Vec<u8>, FsError> {
@@ -101,6 +102,16 @@ impl Staging {
     }
 }
 
+/// A specification without what only its tasks read, which have their own copy: it is kept for as long as the job is shown.
+fn slim(mut spec: JobSpec) -> JobSpec {
+    (spec.sdk, spec.args, spec.settings) = (Vec::new(), Vec::new(), BTreeMap::new());
+    for split in &mut spec.splits {
+        split.payload = Vec::new();
+        split.hosts.shrink_to_fit();
+    }
+    spec
+}
+
 /// A namenode that cannot be reached may be restarting; all else is final.
 fn failed(error: &ClientError) -> FsError {
     let code = match error {
@@ -112,4 +123,43 @@ fn failed(error: &ClientError) -> FsError {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mammoth_protocol::jobs::Resources;
+    use mammoth_protocol::jobs::spec::{InputSplit, ProgramRef};
+
+    #[test]
+    fn what_only_tasks_read_is_not_kept() {
+        let resources = Resources { cores: 1, memory_mib: 1 };
+        let split = InputSplit { payload: vec![1; 100], len: 5, hosts: vec!["h".to_owned()], label: "l".to_owned() };
+        let full = JobSpec {
+            version: SPEC_VERSION,
+            name: "n".to_owned(),
+            user: "u".to_owned(),
+            program: ProgramRef::default(),
+            entry: "e".to_owned(),
+            args: vec!["a".to_owned()],
+            sdk: vec![1],
+            settings: BTreeMap::from([("k".to_owned(), "v".to_owned())]),
+            fs: "hdfs://h:1".to_owned(),
+            splits: vec![split.clone()],
+            reduces: 1,
+            output: Some("/out".to_owned()),
+            map_resources: resources,
+            reduce_resources: resources,
+            map_attempts_max: 1,
+            reduce_attempts_max: 1,
+            task_timeout_ms: 1,
+            slowstart_percent: 1,
+        };
+        let slim = slim(full.clone());
+        assert_eq!(slim.splits, [InputSplit { payload: Vec::new(), ..split }]);
+        let (args, sdk, settings, splits) =
+            (full.args.clone(), full.sdk.clone(), full.settings.clone(), full.splits.clone());
+        assert!(slim.args.is_empty() && slim.sdk.is_empty() && slim.settings.is_empty());
+        assert_eq!(JobSpec { args, sdk, settings, splits, ..slim }, full, "all else is");
+    }
 }

@@ -98,7 +98,8 @@ pub enum Effect {
         sha256: String,
     },
     /// The job is final. As soon as that is durable its history can be written and its staging folder removed, not before: a
-    /// restart would need it again. Told once, never after a restart.
+    /// restart would need it again. Its tasks are to be asked for before another edit is applied: the end of the next job may
+    /// push them out. Told once, never after a restart.
     JobEnded(JobId),
     /// The application has ended, likewise.
     AppEnded(AppId),

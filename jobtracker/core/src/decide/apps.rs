@@ -5,10 +5,10 @@ use crate::api::{Ending, Refusal, Reply};
 use crate::rows::{AppRecord, AppRow, Edit};
 use crate::state::State;
 use crate::text::clip;
-use mammoth_protocol::Now;
 use mammoth_protocol::jobs::app::{NewAppReply, NewAppRequest};
 use mammoth_protocol::jobs::{AppId, Resources};
 use mammoth_protocol::limits::{JOB_TEXTS_MAX, JOBS_ACTIVE_MAX, JOBS_ENDED_MAX, REASON_BYTES_MAX};
+use mammoth_protocol::{Now, Seq};
 
 impl State {
     pub(super) fn new_app(&self, now: Now, request: &NewAppRequest) -> Result<Decision, Refusal> {
@@ -66,8 +66,9 @@ impl State {
         let cut = |ending: &Ending| Ending { killed: ending.killed, reason: clip(&ending.reason, REASON_BYTES_MAX) };
         let ending = ending.map(cut);
         let mut edits = vec![Edit::AppEnded { number, at_ms: now.wall_ms, ending, tasks_done, tasks_total }];
-        let ended = self.rows.apps.iter().filter_map(|(number, row)| Some((row.end.as_ref()?.finished_ms, *number)));
-        let mut ended: Vec<(u64, u32)> = ended.collect();
+        // By the records of their ends: the wall clock may have been set back since.
+        let ended = self.rows.apps.iter().filter(|(_, row)| row.end.is_some());
+        let mut ended: Vec<(Seq, u32)> = ended.map(|(number, row)| (row.seq, *number)).collect();
         ended.sort_unstable();
         let beyond = (ended.len() + 1).saturating_sub(JOBS_ENDED_MAX);
         edits.extend(ended.into_iter().take(beyond).map(|(_, number)| Edit::AppForgotten { number }));

@@ -5,7 +5,6 @@ use crate::api::{Ending, Refusal, Reply};
 use crate::rows::{Edit, JobRow, Past, Stage, Submission, pages_of};
 use crate::state::State;
 use crate::text::clip;
-use mammoth_protocol::Now;
 use mammoth_protocol::jobs::client::SubmitRequest;
 use mammoth_protocol::jobs::spec::{JobSpec, SPEC_VERSION};
 use mammoth_protocol::jobs::{Counters, JobId, Resources};
@@ -13,6 +12,7 @@ use mammoth_protocol::limits::{
     JOB_TEXTS_MAX, JOBS_ACTIVE_MAX, JOBS_ENDED_MAX, JOBS_PREPARED_MAX, PRINCIPAL_BYTES_MAX, REASON_BYTES_MAX,
     TASKS_PER_KIND_MAX,
 };
+use mammoth_protocol::{Now, Seq};
 
 impl State {
     pub(super) fn new_job(&self, now: Now, user: &str) -> Result<Decision, Refusal> {
@@ -113,8 +113,9 @@ impl State {
             return Vec::new();
         }
         let mut edits = vec![Edit::JobEnded { number, at_ms: now.wall_ms }];
-        let ended = self.rows.jobs.iter().filter_map(|(number, row)| Some((row.stage.finished_ms()?, *number)));
-        let mut ended: Vec<(u64, u32)> = ended.collect();
+        // By the records of their ends: the wall clock may have been set back since.
+        let ended = self.rows.jobs.iter().filter(|(_, row)| row.stage.is_ended());
+        let mut ended: Vec<(Seq, u32)> = ended.map(|(number, row)| (row.seq, *number)).collect();
         ended.sort_unstable();
         let beyond = (ended.len() + 1).saturating_sub(JOBS_ENDED_MAX);
         for (_, number) in ended.into_iter().take(beyond) {

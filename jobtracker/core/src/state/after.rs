@@ -3,9 +3,10 @@
 use super::{Queued, State};
 use crate::api::Effect;
 use crate::apps::App;
-use crate::jobs::{Input, Job, Phase};
+use crate::jobs::{Input, Job, Phase, Spec};
 use crate::rows::Edit;
 use crate::trackers::Stray;
+use mammoth_protocol::Seq;
 use mammoth_protocol::jobs::{AppId, JobId};
 
 impl State {
@@ -90,29 +91,32 @@ impl State {
         let holding = self.trackers.iter().filter(|(_, tracker)| tracker.jobs.contains(&id)).map(|(id, _)| *id);
         self.news.trackers.extend(holding);
         self.news.effects.push(Effect::JobEnded(id));
-        self.prune_ended_tasks();
+        self.prune_ended_tasks(number);
     }
 
-    /// Ended jobs keep their tasks for the pages, the latest ones, up to a limit.
-    fn prune_ended_tasks(&mut self) {
+    /// Ended jobs keep their tasks for the pages, the latest ones, up to a limit; the one that has just ended in any case, as
+    /// its history is about to be written.
+    fn prune_ended_tasks(&mut self, latest: u32) {
         let tasks = |job: &Job| job.work.as_ref().map(|work| work.maps.len() + work.reduces.len());
-        let ended_ms = |number: u32| self.rows.jobs.get(&number).and_then(|row| row.stage.finished_ms());
         let ended = self.jobs.iter().filter(|(_, job)| job.is_final());
-        let ended = ended.filter_map(|(number, job)| Some((ended_ms(*number)?, *number, tasks(job)?)));
-        let mut ended: Vec<(u64, u32, usize)> = ended.collect();
+        // The last edit of a row that has ended is its end; the wall clock may have been set back since.
+        let ended = ended.filter_map(|(number, job)| Some((self.rows.jobs.get(number)?.seq, *number, tasks(job)?)));
+        let mut ended: Vec<(Seq, u32, usize)> = ended.collect();
         ended.sort_unstable_by(|a, b| b.cmp(a));
         let mut kept = 0;
         for (_, number, tasks) in ended {
             kept += tasks;
-            if kept > self.config.ended_tasks_max {
+            if kept > self.config.ended_tasks_max && number != latest {
                 self.drop_work(number);
             }
         }
     }
 
-    /// Forgets a job's tasks. What still runs of them is ended as something unknown.
+    /// Forgets a job's tasks, and what they were made of. What still runs of them is ended as something unknown.
     fn drop_work(&mut self, number: u32) {
-        let Some(work) = self.jobs.get_mut(&number).and_then(|job| job.work.take()) else { return };
+        let Some(job) = self.jobs.get_mut(&number) else { return };
+        job.spec = Spec::Wanted { asked_ms: None };
+        let Some(work) = job.work.take() else { return };
         for (attempt, tracker) in &work.live {
             let Some(tracker) = self.trackers.get_mut(tracker) else { continue };
             if let Some(resources) = tracker.attempts.remove(attempt) {

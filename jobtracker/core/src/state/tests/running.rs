@@ -1,11 +1,13 @@
 //! Jobs from submission to their end.
 
-use crate::api::{Command, Effect, InternalCommand, Refusal, Reply, Report};
+use crate::api::{Command, CoreConfig, Effect, InternalCommand, Refusal, Reply, Report};
 use crate::testing::{Bench, Tracker, attempt, failed, reload, spec, succeeded};
 use mammoth_protocol::jobs::TaskKind::{Abort, Commit, Map, Reduce};
 use mammoth_protocol::jobs::client::{JobState, SubmitRequest};
 use mammoth_protocol::jobs::counters::names;
 use mammoth_protocol::jobs::tracker::{AttemptPhase, Order};
+use mammoth_protocol::jobs::{AppId, JobId};
+use mammoth_protocol::limits::JOBS_ENDED_MAX;
 use std::sync::Arc;
 
 #[test]
@@ -323,4 +325,87 @@ fn a_reduce_that_ends_before_all_maps_did_has_failed() {
     tracker.held.insert(attempt(job, Reduce, 0, 0), succeeded());
     tracker.poll(&mut bench);
     assert_eq!(bench.ends(job), ["m0.0 SUCCEEDED", "r0.0 FAILED"]);
+}
+
+#[test]
+fn the_tasks_of_the_latest_job_are_kept_however_many_they_are_and_whatever_the_clock_says() {
+    let mut bench = Bench::with(CoreConfig { ended_tasks_max: 2, ..CoreConfig::default() });
+    let mut tracker = Tracker::join(1, "a", 4, &mut bench);
+    let mut ended = Vec::new();
+    for _ in 0..3 {
+        let job = bench.submit(spec(&["a", "a", "a"], 0));
+        for _ in 0..4 {
+            tracker.finish(&mut bench);
+        }
+        assert_eq!(bench.state_of(job), JobState::Succeeded);
+        assert_eq!(bench.state.tasks(job).unwrap().len(), 4, "three maps and the commit, for its history");
+        ended.push(job);
+        bench.now.wall_ms -= 3_600_000;
+    }
+    for job in &ended[..2] {
+        assert!(bench.state.tasks(*job).unwrap().is_empty());
+        let known = bench.state.jobs.get(&job.number).unwrap();
+        assert!(known.work.is_none() && known.spec().is_none(), "what they were made of goes as well");
+    }
+}
+
+#[test]
+fn the_jobs_that_ended_first_are_forgotten_first_whatever_the_clock_says() {
+    let mut bench = Bench::new();
+    let mut nothing = spec(&[], 0);
+    nothing.output = None;
+    let mut jobs = Vec::new();
+    for _ in 0..JOBS_ENDED_MAX + 3 {
+        jobs.push(bench.submit(nothing.clone()));
+        bench.now.wall_ms -= 60_000;
+    }
+    let known = |job: &JobId| bench.state.job_status(*job).is_some();
+    assert!(jobs[3..].iter().all(known) && !jobs[..3].iter().any(known));
+    let apps: Vec<AppId> = (0..JOBS_ENDED_MAX + 3)
+        .map(|_| {
+            let app = bench.app();
+            bench.run(&Command::KillApp { app, reason: "test".to_owned() }).unwrap();
+            bench.now.wall_ms -= 60_000;
+            app
+        })
+        .collect();
+    let known = |app: &AppId| bench.state.app_status(*app).is_some();
+    assert!(apps[3..].iter().all(known) && !apps[..3].iter().any(known));
+}
+
+#[test]
+fn what_a_job_was_staged_with_is_over_with_the_job() {
+    let mut bench = Bench::new();
+    let Ok(Reply::Job(prepared)) = bench.run(&Command::NewJob { user: "u".to_owned() }) else { panic!("no id") };
+    let running = bench.submit(spec(&["a"], 0));
+    let mut nothing = spec(&[], 0);
+    nothing.output = None;
+    let ended = bench.submit(nothing);
+    let forgotten = JobId { number: ended.number + 1, ..ended };
+    let foreign = JobId { cluster_ms: ended.cluster_ms + 1, ..ended };
+    for _ in 0..2 {
+        let over = bench.state.jobs_over(&[prepared, running, ended, forgotten, foreign]);
+        assert_eq!(over, [ended, forgotten], "before a restart and after it");
+        bench.restart();
+    }
+}
+
+#[test]
+fn tasks_are_told_in_pages_and_failures_apart() {
+    let mut bench = Bench::new();
+    let mut tracker = Tracker::join(1, "a", 7, &mut bench);
+    let job = bench.submit(spec(&["a"; 7], 0));
+    tracker.poll(&mut bench);
+    for map in [0, 2, 5] {
+        tracker.held.insert(attempt(job, Map, map, 0), failed(&map.to_string()));
+    }
+    tracker.poll(&mut bench);
+    let all = bench.state.tasks(job).unwrap();
+    let page = |from, max| bench.state.tasks_from(job, from, max).unwrap();
+    assert_eq!(page(0, 3), (all[..3].to_vec(), 7));
+    assert_eq!(page(5, 3), (all[5..].to_vec(), 7));
+    assert_eq!(page(9, 3), (Vec::new(), 7));
+    let (last, total) = bench.state.failed_attempts(job, 2).unwrap();
+    let reasons: Vec<_> = last.into_iter().map(|attempt| attempt.reason.unwrap()).collect();
+    assert_eq!((reasons, total), (vec!["2".to_owned(), "5".to_owned()], 3));
 }

@@ -170,6 +170,7 @@ impl Ground {
             Ok(pidfd) => pidfd,
             Err(error) => {
                 let _ = kill_process_group(pid, Signal::KILL);
+                let _ = child.kill();
                 let _ = child.wait();
                 self.leaders.remove(number);
                 return Err(format!("the new process cannot be watched: {error}"));
@@ -191,6 +192,8 @@ impl Ground {
     /// Ends whatever is left of a process, and reaps it last, as its number is its group's until then.
     fn take_down(&self, mut process: Child, pid: Pid, marks: &Marks) -> Result<ExitStatus, String> {
         let _ = kill_process_group(pid, Signal::KILL);
+        // It may be in another group, if nobody could watch it until its end.
+        let _ = process.kill();
         procs::end_all(marks, &*self.clock);
         let status = process.wait();
         self.leaders.remove(i32::try_from(process.id()).unwrap_or(0));

@@ -11,7 +11,7 @@ use mammoth_platform::{Clock, Deadline};
 use mammoth_protocol::jobs::AttemptId;
 use mammoth_protocol::jobs::link::{FromChild, ToChild};
 use mammoth_protocol::jobs::tracker::FetchFailure;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group, pidfd_send_signal};
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -58,6 +58,7 @@ pub(crate) struct Ended {
 struct Loop {
     child: ChildId,
     pid: Pid,
+    pidfd: OwnedFd,
     table: Arc<Table>,
     clock: Arc<dyn Clock>,
     inbox: Inbox,
@@ -91,11 +92,12 @@ impl Supervised {
         let Self { child, pid, pidfd, link, first, timeout, mut wish, table, clock } = self;
         link.set_nonblocking(true)?;
         let stream = UnixStream::from_std(link)?;
-        let pidfd = watched(pidfd)?;
+        let (pidfd, held) = (watched(pidfd.try_clone()?)?, pidfd);
         let cursor = table.outputs_start(child);
         let mut own = Loop {
             child,
             pid,
+            pidfd: held,
             table,
             clock,
             inbox: Inbox::default(),
@@ -188,10 +190,12 @@ impl Loop {
         }
     }
 
-    /// Kills it with its group; the group's number is its own until it is reaped.
+    /// Kills it with its group; the group's number is its own until it is reaped. It may have moved to another group, which
+    /// leaves nobody in its own.
     fn kill(&mut self) {
         self.killed = true;
         let _ = kill_process_group(self.pid, Signal::KILL);
+        let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
     }
 
     /// It has no more reason to live, but may end by itself.

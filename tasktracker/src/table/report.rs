@@ -98,7 +98,7 @@ fn reports(inner: &Inner) -> (Vec<AttemptReport>, Vec<ExecutorReport>) {
     (attempts, executors)
 }
 
-/// Reduces a report to what there is room for.
+/// Reduces a report to what there is room for. That an attempt waits for leave to commit is short, and never left out.
 fn fit(report: &mut AttemptReport, room: &mut usize) {
     let len = |report: &AttemptReport| serde_json::to_vec(report).map_or(0, |json| json.len());
     let mut bytes = len(report);
@@ -108,7 +108,7 @@ fn fit(report: &mut AttemptReport, room: &mut usize) {
         {
             // It would never fit; the sizes are only a hint.
             partitions.clear();
-        } else {
+        } else if report.state != AttemptPhase::CommitPending {
             report.state = AttemptPhase::Running;
         }
         report.counters = Counters::default();

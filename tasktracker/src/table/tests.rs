@@ -122,6 +122,17 @@ fn a_poll_is_never_larger_than_the_jobtracker_takes() {
         }
     }
     assert_eq!(said, 40);
+    let asks = attempt(TaskKind::Reduce, 0);
+    table.launch(&launch(asks), 0).unwrap();
+    for index in 0..40 {
+        let id = attempt(TaskKind::Map, 100 + index);
+        table.launch(&launch(id), 0).unwrap();
+        let partitions = vec![u64::MAX; 20_000];
+        table.attempt_ended(ChildId::Attempt(id), AttemptPhase::Succeeded { partitions }, None);
+    }
+    table.commit_pending(ChildId::Attempt(asks), true);
+    let asked = poll(&table).0.attempts.iter().any(|report| report.state == AttemptPhase::CommitPending);
+    assert!(asked, "leave to commit is asked for however much else there is to say");
     let partitions = vec![u64::MAX; 1_000_000];
     table.attempt_ended(ChildId::Attempt(huge), AttemptPhase::Succeeded { partitions }, None);
     assert_eq!(poll(&table).0.attempts[0].state, AttemptPhase::Succeeded { partitions: Vec::new() });

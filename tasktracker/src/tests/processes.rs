@@ -127,6 +127,23 @@ fn a_killed_attempt_is_gone_with_everything() {
 }
 
 #[test]
+fn a_task_that_moves_to_another_group_is_killed_all_the_same() {
+    let cluster = Cluster::start();
+    let sleep = seconds();
+    // A group leader may leave its group for another one of its session.
+    let script = format!(
+        "exec perl -e 'my $other = fork // die; if (!$other) {{ sleep {sleep}; exit }} \
+         setpgrp($other, $other) or die; setpgrp(0, $other) or die; print STDERR \"moved\\n\"; sleep {sleep}'"
+    );
+    let mut silent = cluster.launch(map(0), &script);
+    silent.timeout_ms = 1500;
+    cluster.jobtracker.order(Order::Launch(silent));
+    let reason = cluster.jobtracker.failure_of(map(0));
+    assert!(reason.starts_with("no progress for 1500 ms") && reason.contains("\nmoved\n"), "{reason}");
+    assert_eq!(running(&sleep), [0; 0]);
+}
+
+#[test]
 fn a_child_that_stops_when_told_is_not_waited_for() {
     let cluster = Cluster::start();
     cluster.run(map(0), "read -r first; read -r second; echo \"$second\"; exit 0");

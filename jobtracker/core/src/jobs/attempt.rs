@@ -158,7 +158,9 @@ impl Attempt {
             (S::Running, Input::Seen(P::Starting | P::Running)) => return Turn::Changed,
             (S::Granted { .. }, Input::Seen(P::Starting | P::Running)) => (S::Granted { heard: true }, Turn::Changed),
             (S::Assigned { .. } | S::Running | S::Asking, Input::Seen(P::CommitPending)) => (S::Asking, Turn::Asks),
-            (S::Granted { .. }, Input::Seen(P::CommitPending)) => return Turn::Same,
+            // It asks still, or again: whatever was heard before, it does not know.
+            (S::Granted { heard: true }, Input::Seen(P::CommitPending)) => (S::Granted { heard: false }, Turn::Changed),
+            (S::Granted { heard: false }, Input::Seen(P::CommitPending)) => return Turn::Same,
             (_, Input::Seen(P::Succeeded { .. })) => (S::Ended(End::Succeeded), Turn::Ended),
             (_, Input::Seen(P::Failed { reason })) => (S::Ended(End::Failed(reason.clone())), Turn::Ended),
             (_, Input::Seen(P::Killed { reason })) => (killed(reason), Turn::Ended),

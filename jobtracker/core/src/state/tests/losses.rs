@@ -146,6 +146,23 @@ fn only_one_attempt_may_commit_and_the_next_one_waits_for_the_end_of_the_first()
 }
 
 #[test]
+fn leave_to_commit_is_given_again_to_an_attempt_that_asks_on() {
+    let mut bench = Bench::new();
+    let mut tracker = Tracker::join(1, "a", 1, &mut bench);
+    bench.submit(spec(&[], 1));
+    tracker.poll(&mut bench);
+    let reduce = tracker.only();
+    let grant = Order::GrantCommit { attempt: reduce };
+    tracker.held.insert(reduce, AttemptPhase::CommitPending);
+    assert!(tracker.poll(&mut bench).contains(&grant));
+    // The answer was lost, and the next poll says less than there is.
+    tracker.poll(&mut bench);
+    bench.pass(1_000);
+    tracker.held.insert(reduce, AttemptPhase::CommitPending);
+    assert!(tracker.poll(&mut bench).contains(&grant), "it does not know");
+}
+
+#[test]
 fn a_failed_task_goes_elsewhere_while_another_tracker_lives() {
     let mut bench = Bench::new();
     let mut bad = Tracker::join(1, "a", 1, &mut bench);

@@ -41,6 +41,8 @@ pub(crate) struct Tracker {
     pub(crate) held: BTreeMap<AttemptId, AttemptPhase>,
     pub(crate) executors: BTreeMap<(AppId, ExecutorId), Option<String>>,
     pub(crate) failures: Vec<FetchFailure>,
+    /// Complaints that were answered.
+    pub(crate) failures_known: u64,
     pub(crate) wants: Vec<OutputsWanted>,
     pub(crate) jobs: Vec<JobId>,
     pub(crate) apps: Vec<AppId>,
@@ -240,6 +242,7 @@ impl Tracker {
             held: BTreeMap::new(),
             executors: BTreeMap::new(),
             failures: Vec::new(),
+            failures_known: 0,
             wants: Vec::new(),
             jobs: Vec::new(),
             apps: Vec::new(),
@@ -293,6 +296,7 @@ impl Tracker {
             attempts: attempts.collect(),
             executors: executors.collect(),
             fetch_failures: self.failures.clone(),
+            fetch_failures_before: self.failures_known,
             wants_outputs: self.wants.clone(),
             jobs: self.jobs.clone(),
             apps: self.apps.clone(),
@@ -304,6 +308,7 @@ impl Tracker {
     pub(crate) fn poll(&mut self, bench: &mut Bench) -> Vec<Order> {
         self.seq += 1;
         let reply = self.say(bench);
+        self.failures_known += self.failures.len() as u64;
         self.failures.clear();
         for order in &reply.orders {
             match order {

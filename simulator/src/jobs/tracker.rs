@@ -54,6 +54,8 @@ pub struct Tracker {
     /// No message of it gets through until then.
     pub cut_off_until_ms: u64,
     pub(super) failures: Vec<FetchFailure>,
+    /// Complaints before these.
+    failures_before: u64,
     seq: u64,
     asked: Option<PollRequest>,
     sent_ms: u64,
@@ -91,6 +93,7 @@ impl Tracker {
             hung_until_ms: 0,
             cut_off_until_ms: 0,
             failures: Vec::new(),
+            failures_before: 0,
             seq: 0,
             asked: None,
             sent_ms: 0,
@@ -126,6 +129,7 @@ impl Tracker {
             attempts: self.held.iter().map(|(id, held)| held.report(*id)).collect(),
             executors: executors.collect(),
             fetch_failures: self.failures.clone(),
+            fetch_failures_before: self.failures_before,
             wants_outputs: reducing.into_iter().map(wanted).collect(),
             jobs: self.jobs.iter().copied().collect(),
             apps: self.apps.iter().copied().collect(),
@@ -222,6 +226,7 @@ impl World {
         }
         let told = tracker.asked.take().map_or(0, |request| request.fetch_failures.len());
         tracker.failures.drain(..told);
+        tracker.failures_before += told as u64;
         tracker.contact_ms = tracker.sent_ms;
         for order in reply.orders {
             self.obey(index, order);

@@ -47,6 +47,7 @@ impl Table {
             attempts,
             executors,
             fetch_failures: inner.fetch_failures.clone(),
+            fetch_failures_before: inner.fetch_failures_known,
             wants_outputs: sent.asked.iter().map(wants).collect(),
             jobs,
             apps,

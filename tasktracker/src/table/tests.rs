@@ -67,8 +67,15 @@ fn complaints_stay_until_a_poll_with_them_was_answered() {
     let (request, sent) = poll(&table);
     assert_eq!(request.fetch_failures, [failure(0)]);
     table.fetch_failed(failure(1));
+    let (again, _) = poll(&table);
+    assert_eq!(
+        (again.fetch_failures, again.fetch_failures_before),
+        (vec![failure(0), failure(1)], 0),
+        "none is known yet"
+    );
     table.answered(&sent);
-    assert_eq!(poll(&table).0.fetch_failures, [failure(1)]);
+    let (rest, _) = poll(&table);
+    assert_eq!((rest.fetch_failures, rest.fetch_failures_before), (vec![failure(1)], 1));
 }
 
 #[test]

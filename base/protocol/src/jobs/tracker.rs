@@ -65,6 +65,9 @@ pub struct PollRequest {
     pub executors: Vec<ExecutorReport>,
     /// Map outputs that its reduces could not fetch, since the last answered poll.
     pub fetch_failures: Vec<FetchFailure>,
+    /// How many complaints of fetches this process has made before these: one that comes with two polls, as the first was not
+    /// answered before the second was sent, is known by its number and counts once.
+    pub fetch_failures_before: u64,
     /// Jobs whose reduces run here, and up to which event each knows the maps' outputs.
     pub wants_outputs: Vec<OutputsWanted>,
     /// Jobs whose files lie here; the answer names those that may go.

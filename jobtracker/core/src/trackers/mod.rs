@@ -50,6 +50,8 @@ pub(crate) struct Tracker {
     pub(crate) apps: Vec<AppId>,
     /// Orders that need time, and when they were said, monotonic milliseconds.
     pub(crate) told: BTreeMap<Told, u64>,
+    /// Complaints of fetches with a lower number were taken in under this registration.
+    pub(crate) complaints_taken: u64,
     /// Attempts that failed there, ever.
     pub(crate) failures: u32,
 }

@@ -51,9 +51,7 @@ impl State {
         tracker.apps = request.apps;
         self.take_attempts(id, &request.attempts);
         self.take_executors(id, &request.executors);
-        for failure in &request.fetch_failures {
-            self.take_fetch_failure(id, failure);
-        }
+        self.take_fetch_failures(id, request.fetch_failures_before, &request.fetch_failures);
         Pending::Orders { may_wait }
     }
 
@@ -158,6 +156,16 @@ impl State {
                 let stray = Stray { ended: report.ended.is_some(), resources: report.resources };
                 tracker.stray_executors.insert(key, stray);
             }
+        }
+    }
+
+    /// Complaints of reduces on this tracker, of which those are new that have not come with an earlier poll.
+    fn take_fetch_failures(&mut self, id: TrackerId, before: u64, failures: &[FetchFailure]) {
+        let Some(tracker) = self.trackers.get_mut(&id) else { return };
+        let known = tracker.complaints_taken.saturating_sub(before);
+        tracker.complaints_taken = tracker.complaints_taken.max(before.saturating_add(failures.len() as u64));
+        for failure in failures.iter().skip(usize::try_from(known).unwrap_or(usize::MAX)) {
+            self.take_fetch_failure(id, failure);
         }
     }
 

@@ -46,6 +46,7 @@ impl State {
             jobs: Vec::new(),
             apps: Vec::new(),
             told: BTreeMap::new(),
+            complaints_taken: 0,
             failures,
         };
         self.trackers.insert(id, tracker);

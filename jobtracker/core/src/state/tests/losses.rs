@@ -74,6 +74,23 @@ fn with_few_reduces_the_second_complaint_of_one_is_enough() {
 }
 
 #[test]
+fn a_complaint_that_comes_with_two_polls_counts_once() {
+    let (mut bench, _maps, mut others, job) = shuffling(2);
+    let map = attempt(job, Map, 1, 0);
+    others.failures.push(complaint(job, 0, map));
+    for _ in 0..5 {
+        // The tracker has more news before the poll that waits is answered.
+        others.seq += 1;
+        others.say(&mut bench);
+    }
+    assert_eq!(bench.status(job).maps.done, 2, "the same complaint as before");
+    others.poll(&mut bench);
+    others.failures.push(complaint(job, 0, map));
+    others.poll(&mut bench);
+    assert_eq!(bench.status(job).maps.done, 1, "another one");
+}
+
+#[test]
 fn with_many_reduces_half_of_them_must_complain() {
     let (mut bench, _maps, mut others, job) = shuffling(6);
     let map = attempt(job, Map, 0, 0);

@@ -12,9 +12,9 @@ impl State {
         self.trackers.get(&id).is_some_and(|tracker| tracker.state == Liveness::Live && tracker.capacity.fits(wanted))
     }
 
-    /// The tracker that will soonest have room, as far as can be told: the emptiest.
-    pub(super) fn tracker_to_keep(&self, wanted: Resources) -> Option<TrackerId> {
-        let fit = self.trackers.iter().filter(|(id, _)| self.is_fit(**id, wanted));
+    /// Of the trackers that `allows` lets be used, the one that will soonest have room, as far as can be told: the emptiest.
+    pub(super) fn tracker_to_keep(&self, wanted: Resources, allows: impl Fn(TrackerId) -> bool) -> Option<TrackerId> {
+        let fit = self.trackers.iter().filter(|(id, _)| self.is_fit(**id, wanted) && allows(**id));
         let key = |(id, tracker): &(&TrackerId, &Tracker)| {
             let free = tracker.free();
             (free.cores, free.memory_mib, std::cmp::Reverse(**id))

@@ -26,7 +26,10 @@ impl State {
         let Some(spec) = job.spec() else { return };
         let reserved = left.and_then(|kind| {
             let wanted = resources_of(kind, spec);
-            job.reserved.filter(|id| self.is_fit(*id, wanted)).or_else(|| self.tracker_to_keep(wanted))
+            // One that the job avoids would be kept from all others for nothing.
+            let allows = |id: TrackerId| !self.shuns(job, id, wanted);
+            let kept = job.reserved.filter(|id| self.is_fit(*id, wanted) && allows(*id));
+            kept.or_else(|| self.tracker_to_keep(wanted, allows))
         });
         if let Some(job) = self.jobs.get_mut(&number) {
             job.reserved = reserved;
@@ -163,7 +166,7 @@ impl State {
             let Some(tracker) = tracker else {
                 // The first one has a tracker kept for it, as a job's task has; more are a matter of luck.
                 if app.wanted() == 0
-                    && let Some(kept) = self.tracker_to_keep(wanted)
+                    && let Some(kept) = self.tracker_to_keep(wanted, |_| true)
                 {
                     floor.reserve(kept);
                 }

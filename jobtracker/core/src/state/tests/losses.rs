@@ -241,3 +241,22 @@ fn a_tracker_where_a_job_fails_too_often_is_avoided_by_that_job_alone() {
     assert_eq!(bad.only(), attempt(other, Map, 0, 0));
     assert_eq!(bench.status(job).maps.done, 4);
 }
+
+#[test]
+fn a_tracker_that_a_job_avoids_is_not_kept_for_it() {
+    let mut bench = Bench::new();
+    let mut bad = Tracker::join(1, "a", 3, &mut bench);
+    let job = bench.submit(spec(&["a", "a", "a", "a"], 0));
+    bad.poll(&mut bench);
+    for map in 0..3 {
+        bad.held.insert(attempt(job, Map, map, 0), failed("disk"));
+    }
+    let mut good = Tracker::join(2, "b", 1, &mut bench);
+    bad.poll(&mut bench);
+    bad.poll(&mut bench);
+    good.poll(&mut bench);
+    assert!(bad.runs().is_empty() && bench.status(job).maps.pending == 3, "they wait for the good one");
+    let other = bench.submit(spec(&["a"], 0));
+    bad.poll(&mut bench);
+    assert_eq!(bad.only(), attempt(other, Map, 0, 0), "the job that waits never takes it");
+}

@@ -199,8 +199,8 @@ impl Bench {
             wait_ms: 0,
             known: 0,
         };
-        match self.observe(Report::AppPoll { app, poll }) {
-            Answer::App { reply, .. } => reply,
+        match self.observe(Report::AppPoll { app, poll, tasks: None }) {
+            Answer::App { reply } => reply,
             other => panic!("{other:?}"),
         }
     }

@@ -180,8 +180,21 @@ async fn app(State(door): Door, Path(id): Path<String>) -> Answer<AppStatus> {
 }
 
 async fn poll_app(State(door): Door, Path(id): Path<String>, headers: HeaderMap, body: Body) -> Answer<AppPollReply> {
-    let poll: AppPoll = json(&headers, body, INTERNAL_BINARY_MAX).await?;
-    Ok(Json(door.driver.poll_app(app_id(&id)?, poll).await?))
+    let mut poll: AppPoll = json(&headers, body, INTERNAL_BINARY_MAX).await?;
+    let app = app_id(&id)?;
+    let tasks = if poll.events.is_empty() { None } else { Some(keep_events(&door, app, &mut poll).await?) };
+    Ok(Json(door.driver.poll_app(app, poll, tasks).await?))
+}
+
+/// Stores the events of a poll, which may be answered then; tasks done and known by all events so far.
+async fn keep_events(door: &Clients, app: AppId, poll: &mut AppPoll) -> Result<(u64, u64), HttpError> {
+    let AppPoll { seq, target, executor, known, .. } = *poll;
+    // Nothing is stored for somebody unknown, and a disk that takes its time does not make a driver look gone: as older than
+    // all others, this poll is a sign of life only.
+    let (release, events, ended) = (Vec::new(), Vec::new(), None);
+    let alive = AppPoll { seq: 0, target, executor, release, events, ended, wait_ms: 0, known };
+    door.driver.poll_app(app, alive, None).await?;
+    Ok(door.files.events(app, seq, std::mem::take(&mut poll.events)).await?)
 }
 
 async fn app_events(State(door): Door, Path(id): Path<String>) -> Result<Response, HttpError> {

@@ -26,8 +26,8 @@ pub(crate) enum Ask {
     Register { request: RegisterRequest, answer: Way<RegisterReply> },
     /// A tasktracker wants orders; no reply = it must register.
     Poll { request: PollRequest, answer: Way<Option<PollReply>> },
-    /// A driver lives.
-    AppPoll { app: AppId, poll: AppPoll, answer: Way<AppPollReply> },
+    /// A driver lives. Its events were stored before, and say how many tasks are done and known.
+    AppPoll { app: AppId, poll: AppPoll, tasks: Option<(u64, u64)>, answer: Way<AppPollReply> },
     /// A specification that the core asked for.
     Spec { job: JobId, spec: Result<Arc<JobSpec>, String> },
 }

@@ -78,12 +78,17 @@ impl DriverHandle {
         self.mailbox.ask(Lane::Daemon, |answer| Ask::Poll { request, answer }).await
     }
 
-    /// A driver lives.
+    /// A driver lives. Its events are not looked at; `tasks` is what all that were stored say: tasks done, and tasks known.
     ///
     /// # Errors
     /// See the type; no such application.
-    pub async fn poll_app(&self, app: AppId, poll: AppPoll) -> Result<AppPollReply, FsError> {
-        self.mailbox.ask(Lane::Daemon, |answer| Ask::AppPoll { app, poll, answer }).await
+    pub async fn poll_app(
+        &self,
+        app: AppId,
+        poll: AppPoll,
+        tasks: Option<(u64, u64)>,
+    ) -> Result<AppPollReply, FsError> {
+        self.mailbox.ask(Lane::Daemon, |answer| Ask::AppPoll { app, poll, tasks, answer }).await
     }
 
     /// Brings a specification that the core asked for.

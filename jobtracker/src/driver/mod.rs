@@ -132,7 +132,7 @@ impl Driver {
             Ask::WatchJob { job, version, wait_ms, answer } => self.watch(now, job, version, wait_ms, answer),
             Ask::Register { request, answer } => self.register(now, request, answer),
             Ask::Poll { request, answer } => self.poll(now, request, answer),
-            Ask::AppPoll { app, poll, answer } => self.poll_app(now, app, poll, answer),
+            Ask::AppPoll { app, poll, tasks, answer } => self.poll_app(now, app, poll, tasks, answer),
             Ask::Spec { job, spec } => self.spec(now, job, spec),
         }
     }
@@ -288,18 +288,15 @@ impl Driver {
         self.carry_out(now, outcome);
     }
 
-    fn poll_app(&mut self, now: Now, app: AppId, poll: AppPoll, answer: Way<AppPollReply>) {
+    fn poll_app(&mut self, now: Now, app: AppId, poll: AppPoll, tasks: Option<(u64, u64)>, answer: Way<AppPollReply>) {
         let (known, ended) = (poll.known, poll.ended.is_some());
         let wait_ms = poll.wait_ms.min(self.state.config().app_lease_ms / 3);
         if let Some(before) = self.parked.apps.remove(&app) {
             self.tell_app(app, before.answer);
         }
-        let mut outcome = self.state.observe(now, Report::AppPoll { app, poll });
+        let mut outcome = self.state.observe(now, Report::AppPoll { app, poll, tasks });
         match std::mem::take(&mut outcome.answer) {
-            Answer::App { reply, events } => {
-                if !events.is_empty() {
-                    self.files.events(app, events);
-                }
+            Answer::App { reply } => {
                 if reply.version == known && wait_ms > 0 && !ended {
                     let until_ms = now.monotonic_ms + wait_ms;
                     self.parked.apps.insert(app, DriverPoll { known, until_ms, answer });

@@ -39,7 +39,7 @@ enum Staged {
 
 /// For the thread of the jobtracker's own folder.
 enum Kept {
-    Events { app: AppId, events: Vec<TimedEvent> },
+    Events { app: AppId, batch: u64, events: Vec<TimedEvent>, answer: Way<(u64, u64)> },
     JobEnded { status: Box<JobStatus>, tasks: Vec<TaskStatus> },
     AppEnded { app: AppId },
     Tasks { job: JobId, answer: Way<Vec<TaskStatus>> },
@@ -123,7 +123,7 @@ impl Files {
 
 fn keep(history: &mut History, staged: &SyncSender<Staged>, task: Kept) {
     match task {
-        Kept::Events { app, events } => history.events(app, &events),
+        Kept::Events { app, batch, events, answer } => drop(answer.send(history.events(app, batch, &events))),
         Kept::JobEnded { status, tasks } => {
             let job = status.job;
             if let Some(history) = history.job_ended(&status, &tasks) {
@@ -182,8 +182,9 @@ impl FilesHandle {
         offer(&self.kept, Kept::AppEnded { app });
     }
 
-    pub(crate) fn events(&self, app: AppId, events: Vec<TimedEvent>) {
-        offer(&self.kept, Kept::Events { app, events });
+    /// Stores the events of an application, once however often the batch comes; tasks done and known by all of them.
+    pub(crate) async fn events(&self, app: AppId, batch: u64, events: Vec<TimedEvent>) -> Result<(u64, u64), FsError> {
+        ask(&self.kept, |answer| Kept::Events { app, batch, events, answer }).await
     }
 
     /// Reads and checks a specification.

@@ -41,8 +41,8 @@ impl World {
             }
             Request::NewApp(driver, plan) => live.new_app(steps, driver, plan),
             Request::AppPoll(driver, plan, app, poll) => {
-                let reply = match live.observe(steps, Report::AppPoll { app, poll }) {
-                    Answer::App { reply, .. } => Some(reply),
+                let reply = match live.observe(steps, Report::AppPoll { app, poll, tasks: None }) {
+                    Answer::App { reply } => Some(reply),
                     Answer::Gone => None,
                     other => unreachable!("{other:?} to a driver"),
                 };

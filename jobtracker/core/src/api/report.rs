@@ -2,7 +2,6 @@
 
 use super::command::Command;
 use mammoth_protocol::jobs::app::{AppPoll, AppPollReply};
-use mammoth_protocol::jobs::event::TimedEvent;
 use mammoth_protocol::jobs::spec::JobSpec;
 use mammoth_protocol::jobs::tracker::{PollReply, PollRequest, RegisterReply, RegisterRequest};
 use mammoth_protocol::jobs::{AppId, JobId, TrackerEpoch, TrackerId};
@@ -29,8 +28,11 @@ pub enum Report {
     AppPoll {
         /// Its application.
         app: AppId,
-        /// What it says; its `wait_ms` is the owner's business and should be at most a third of the lease.
+        /// What it says; its `wait_ms` is the owner's business and should be at most a third of the lease, and so are its
+        /// events, which are to be stored before they are answered.
         poll: AppPoll,
+        /// Tasks done and tasks known, by all events that were stored so far, if the owner has looked.
+        tasks: Option<(u64, u64)>,
     },
     /// The specification that a job was submitted with, or why it cannot be had (which fails the job).
     Spec {
@@ -72,8 +74,6 @@ pub enum Answer {
         /// The present state; its version tells whether anything changed since the version that the driver knows. If not, and
         /// the driver may wait, keep the poll until [`Effect::AppChanged`] and ask `State::app_poll_reply` then.
         reply: AppPollReply,
-        /// The poll's events if they were not taken before: to be stored.
-        events: Vec<TimedEvent>,
     },
     /// The application is not known (404).
     Gone,

@@ -1,30 +1,28 @@
 //! What drivers say, and what follows.
 
-use super::{App, ExecutorInput};
-use crate::api::{Answer, Ending};
+use super::ExecutorInput;
+use crate::api::Ending;
 use crate::state::State;
 use crate::text::clip;
 use mammoth_protocol::jobs::app::{AppPoll, AppPollReply, ExecutorState as Shown};
-use mammoth_protocol::jobs::event::{AppEvent, TaskOutcome, TimedEvent};
 use mammoth_protocol::jobs::{AppId, ExecutorId};
 use mammoth_protocol::limits::REASON_BYTES_MAX;
 
 use super::ExecutorState;
 
 impl State {
-    /// Takes a driver's poll in; the events that were not taken before.
-    pub(crate) fn app_poll(&mut self, id: AppId, poll: AppPoll) -> Option<Vec<TimedEvent>> {
+    /// Takes a driver's poll in, and what its events so far add up to.
+    pub(crate) fn app_poll(&mut self, id: AppId, poll: AppPoll, tasks: Option<(u64, u64)>) {
         let lease_ms = self.config.app_lease_ms;
         let now_ms = self.clock.monotonic_ms;
-        let app = self.apps.get_mut(&id.number).filter(|app| app.id == id)?;
-        if app.ended {
-            return Some(Vec::new());
-        }
+        let Some(app) = self.apps.get_mut(&id.number).filter(|app| app.id == id && !app.ended) else { return };
         app.lease_until_ms = now_ms.saturating_add(lease_ms);
         if poll.seq < app.seq {
-            return Some(Vec::new());
+            return;
         }
-        let fresh = poll.seq > app.seq;
+        if let Some(tasks) = tasks {
+            (app.tasks_done, app.tasks_total) = tasks;
+        }
         app.seq = poll.seq;
         if let Some(end) = poll.ended {
             let reason = |text: String| Ending { killed: false, reason: clip(&text, REASON_BYTES_MAX) };
@@ -39,14 +37,6 @@ impl State {
         self.news.apps.insert(id.number);
         for executor in poll.release {
             self.feed_executor((id, executor), &ExecutorInput::End("its driver released it"));
-        }
-        if fresh {
-            if let Some(app) = self.apps.get_mut(&id.number) {
-                app.count(&poll.events);
-            }
-            Some(poll.events)
-        } else {
-            Some(Vec::new())
         }
     }
 
@@ -80,14 +70,6 @@ impl State {
         }
     }
 
-    /// The answer to a driver.
-    pub(crate) fn app_answer(&self, id: AppId, taken: Option<Vec<TimedEvent>>) -> Answer {
-        match (taken, self.app_poll_reply(id)) {
-            (Some(events), Some(reply)) => Answer::App { reply, events },
-            (None, _) | (_, None) => Answer::Gone,
-        }
-    }
-
     /// What a driver is told of its executors now; nothing if the application is not known (any more).
     #[must_use]
     pub fn app_poll_reply(&self, id: AppId) -> Option<AppPollReply> {
@@ -108,17 +90,5 @@ impl State {
             killed: end.and_then(|end| end.ending.as_ref()).map(|ending| ending.reason.clone()),
             waiting: app.waiting.clone(),
         })
-    }
-}
-
-impl App {
-    fn count(&mut self, events: &[TimedEvent]) {
-        for event in events {
-            match &event.event {
-                AppEvent::StageSubmitted { partitions, .. } => self.tasks_total += partitions.len() as u64,
-                AppEvent::TaskEnded { outcome: TaskOutcome::Success, .. } => self.tasks_done += 1,
-                _ => {}
-            }
-        }
     }
 }

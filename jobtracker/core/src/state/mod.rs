@@ -112,10 +112,10 @@ impl State {
                 self.answer(id, seq, pending)
             }
             Report::Collect { tracker, epoch, seq } => self.collect(tracker, epoch, seq),
-            Report::AppPoll { app, poll } => {
-                let taken = self.app_poll(app, poll);
+            Report::AppPoll { app, poll, tasks } => {
+                self.app_poll(app, poll, tasks);
                 self.settle(false);
-                self.app_answer(app, taken)
+                self.app_poll_reply(app).map_or(Answer::Gone, |reply| Answer::App { reply })
             }
             Report::Spec { job, spec } => {
                 self.take_spec(job, spec);

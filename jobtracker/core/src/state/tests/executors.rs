@@ -59,7 +59,7 @@ fn an_executor_that_ends_is_replaced_and_so_is_one_that_is_released() {
         known: 0,
     };
     tracker.poll(&mut bench);
-    bench.observe(Report::AppPoll { app, poll });
+    bench.observe(Report::AppPoll { app, poll, tasks: None });
     tracker.poll(&mut bench);
     tracker.poll(&mut bench);
     assert_eq!(running(&bench.drive(app, 4, 1)), [2]);
@@ -133,7 +133,7 @@ fn executors_that_fit_no_tracker_end_their_application() {
     let executor = Resources { cores: 9, memory_mib: 1 };
     let poll =
         AppPoll { seq: 1, target: 1, executor, release: vec![], events: vec![], ended: None, wait_ms: 0, known: 0 };
-    bench.observe(Report::AppPoll { app, poll });
+    bench.observe(Report::AppPoll { app, poll, tasks: None });
     bench.pass(6_000);
     tracker.poll(&mut bench);
     let reason = bench.state.app_status(app).unwrap().reason.unwrap();
@@ -176,12 +176,15 @@ fn an_end_is_the_drivers_to_tell_and_its_repetition_does_no_harm() {
         known: 0,
     };
     for _ in 0..2 {
-        let Answer::App { reply, .. } = bench.observe(Report::AppPoll { app, poll: poll(1) }) else { panic!("gone") };
+        let Answer::App { reply } = bench.observe(Report::AppPoll { app, poll: poll(1), tasks: Some((3, 4)) }) else {
+            panic!("gone")
+        };
         assert_eq!(reply.killed, None);
     }
-    assert_eq!(bench.state.app_status(app).unwrap().state, "SUCCEEDED");
+    let status = bench.state.app_status(app).unwrap();
+    assert_eq!((status.state.as_str(), status.tasks_done, status.tasks_total), ("SUCCEEDED", 3, 4));
     let unknown = AppId { number: 5, ..app };
-    assert_eq!(bench.observe(Report::AppPoll { app: unknown, poll: poll(1) }), Answer::Gone);
+    assert_eq!(bench.observe(Report::AppPoll { app: unknown, poll: poll(1), tasks: None }), Answer::Gone);
     bench.run(&Command::KillApp { app, reason: "late".to_owned() }).unwrap();
     assert_eq!(bench.state.app_status(app).unwrap().state, "SUCCEEDED");
 }

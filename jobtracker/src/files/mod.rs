@@ -17,9 +17,10 @@ use mammoth_protocol::jobs::{AppId, JobId};
 use mammoth_protocol::{ErrorCode, FsError};
 use mammoth_web::mailbox::{Way, ending};
 use staging::Staging;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::oneshot;
 
 /// Requests that may wait for a disk.
@@ -31,8 +32,8 @@ enum Staged {
     Read { path: String, sha256: String, answer: Way<Arc<JobSpec>> },
     /// The core needs a specification again.
     Load { job: JobId, path: String, sha256: String },
-    /// A job is final: its staging folder may go, its history is kept.
-    JobEnded { job: JobId, history: PathBuf },
+    /// A job is final: its staging folder may go, its history is kept, if there is one.
+    JobEnded { job: JobId, history: Option<PathBuf> },
     /// Likewise.
     AppEnded { history: PathBuf },
 }
@@ -52,6 +53,22 @@ enum Kept {
 pub struct FilesHandle {
     staged: SyncSender<Staged>,
     kept: SyncSender<Kept>,
+    loading: Loading,
+}
+
+/// Jobs whose specifications are being loaded.
+#[derive(Clone, Default)]
+struct Loading(Arc<Mutex<BTreeSet<JobId>>>);
+
+impl Loading {
+    /// Whether this is a new one.
+    fn begin(&self, job: JobId) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(job)
+    }
+
+    fn end(&self, job: JobId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&job);
+    }
 }
 
 /// The two threads before they run.
@@ -65,7 +82,8 @@ impl Default for Files {
     fn default() -> Self {
         let (to_staged, staged) = sync_channel(PLACES);
         let (to_kept, kept) = sync_channel(PLACES);
-        Self { staged, kept, handle: FilesHandle { staged: to_staged, kept: to_kept } }
+        let loading = Loading::default();
+        Self { staged, kept, handle: FilesHandle { staged: to_staged, kept: to_kept, loading } }
     }
 }
 
@@ -89,7 +107,7 @@ impl Files {
         workers: &Workers,
     ) -> Result<(), mammoth_platform::PlatformError> {
         let Self { staged, kept, handle } = self;
-        let FilesHandle { staged: to_staged, .. } = handle;
+        let FilesHandle { staged: to_staged, loading, .. } = handle;
         let mut history = History::open(dir)?;
         workers.thread("history", move || {
             for task in kept {
@@ -99,8 +117,11 @@ impl Files {
         })?;
         let mut staging = Staging::new(config);
         workers.thread("staging", move || {
+            let mut swept = false;
             for task in staged {
-                stage(&mut staging, &driver, &runtime, task);
+                stage(&mut staging, &loading, &driver, &runtime, task);
+                // Not before there is work: the file system may be there only then.
+                swept = swept || sweep(&mut staging, &driver, &runtime);
             }
             Ok::<(), String>(())
         })?;
@@ -126,9 +147,8 @@ fn keep(history: &mut History, staged: &SyncSender<Staged>, task: Kept) {
         Kept::Events { app, batch, events, answer } => drop(answer.send(history.events(app, batch, &events))),
         Kept::JobEnded { status, tasks } => {
             let job = status.job;
-            if let Some(history) = history.job_ended(&status, &tasks) {
-                offer(staged, Staged::JobEnded { job, history });
-            }
+            let history = history.job_ended(&status, &tasks);
+            offer(staged, Staged::JobEnded { job, history });
         }
         Kept::AppEnded { app } => {
             if let Some(history) = history.app_ended(app) {
@@ -141,11 +161,29 @@ fn keep(history: &mut History, staged: &SyncSender<Staged>, task: Kept) {
     }
 }
 
-fn stage(staging: &mut Staging, driver: &DriverHandle, runtime: &tokio::runtime::Handle, task: Staged) {
+/// Removes the staging folders that an earlier life has left: of its own jobs, those that are final or forgotten. Whether that
+/// is done.
+fn sweep(staging: &mut Staging, driver: &DriverHandle, runtime: &tokio::runtime::Handle) -> bool {
+    let Ok(jobs) = staging.jobs() else { return false };
+    // Each has its folder since before this, so one that is not known is none that has just begun.
+    let Ok(over) = runtime.block_on(driver.look(move |state, _| state.jobs_over(&jobs))) else { return false };
+    over.into_iter().for_each(|job| staging.tidy_up(job));
+    true
+}
+
+fn stage(
+    staging: &mut Staging,
+    loading: &Loading,
+    driver: &DriverHandle,
+    runtime: &tokio::runtime::Handle,
+    task: Staged,
+) {
     match task {
         Staged::Read { path, sha256, answer } => drop(answer.send(staging.read(&path, &sha256))),
         Staged::Load { job, path, sha256 } => {
-            let spec = match staging.read(&path, &sha256) {
+            let read = staging.read(&path, &sha256);
+            loading.end(job);
+            let spec = match read {
                 Ok(spec) => Ok(spec),
                 // The core asks again.
                 Err(error) if error.code == ErrorCode::Retriable => return,
@@ -154,24 +192,28 @@ fn stage(staging: &mut Staging, driver: &DriverHandle, runtime: &tokio::runtime:
             runtime.block_on(driver.spec(job, spec));
         }
         Staged::JobEnded { job, history } => {
-            staging.publish(&history);
+            if let Some(history) = history {
+                staging.publish(&history);
+            }
             staging.tidy_up(job);
         }
         Staged::AppEnded { history } => staging.publish(&history),
     }
 }
 
-/// Work that may be left undone, if a disk is that far behind.
+/// Work that may be left undone, if a disk is that far behind. The next start removes what is left of it.
 fn offer<T>(to: &SyncSender<T>, task: T) {
     if let Err(TrySendError::Full(_)) = to.try_send(task) {
-        tracing::warn!("the disk is {PLACES} requests behind; a history was not kept");
+        tracing::warn!("the disk is {PLACES} requests behind; of something that ended no history is kept");
     }
 }
 
 impl FilesHandle {
     pub(crate) fn load_spec(&self, job: JobId, path: String, sha256: String) {
-        // The core asks again.
-        let _full = self.staged.try_send(Staged::Load { job, path, sha256 });
+        // The core asks again, and again while the file system takes its time.
+        if self.loading.begin(job) && self.staged.try_send(Staged::Load { job, path, sha256 }).is_err() {
+            self.loading.end(job);
+        }
     }
 
     pub(crate) fn job_ended(&self, status: JobStatus, tasks: Vec<TaskStatus>) {
@@ -214,5 +256,58 @@ async fn ask<A, T>(to: &SyncSender<A>, ask: impl FnOnce(Way<T>) -> A) -> Result<
         Ok(()) => waiting.await.unwrap_or_else(|_| Err(ending("jobtracker"))),
         Err(TrySendError::Full(_)) => Err(FsError::new(ErrorCode::Retriable, "the jobtracker's disk is behind")),
         Err(TrySendError::Disconnected(_)) => Err(ending("jobtracker")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mammoth_protocol::jobs::Counters;
+    use mammoth_protocol::jobs::client::{JobState, TaskCounts};
+
+    const JOB: JobId = JobId { cluster_ms: 1, number: 1 };
+
+    fn status() -> JobStatus {
+        JobStatus {
+            job: JOB,
+            name: "n".to_owned(),
+            user: "u".to_owned(),
+            state: JobState::Succeeded,
+            version: 1,
+            map_progress: 1.0,
+            reduce_progress: 1.0,
+            maps: TaskCounts::default(),
+            reduces: TaskCounts::default(),
+            submitted_ms: 1,
+            started_ms: 1,
+            finished_ms: 1,
+            reason: None,
+            counters: Counters::default(),
+            output: None,
+            tracking_url: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_staging_folder_goes_even_if_no_history_can_be_kept() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut history = History::open(dir.path()).expect("opened");
+        std::fs::remove_dir_all(dir.path()).expect("gone");
+        let Files { staged, handle, .. } = Files::default();
+        keep(&mut history, &handle.staged, Kept::JobEnded { status: Box::new(status()), tasks: Vec::new() });
+        let told: Vec<Staged> = staged.try_iter().collect();
+        assert!(matches!(told.as_slice(), [Staged::JobEnded { job: JOB, history: None }]));
+    }
+
+    #[test]
+    fn a_specification_is_loaded_once_at_a_time() {
+        let Files { staged, handle, .. } = Files::default();
+        let load = || handle.load_spec(JOB, "/s".to_owned(), "00".to_owned());
+        load();
+        load();
+        assert_eq!(staged.try_iter().count(), 1, "the second is under way");
+        handle.loading.end(JOB);
+        load();
+        assert_eq!(staged.try_iter().count(), 1);
     }
 }

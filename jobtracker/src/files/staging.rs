@@ -91,6 +91,16 @@ impl Staging {
         writer.close().map(drop).map_err(|error| failed(&error))
     }
 
+    /// The jobs that have a staging folder.
+    pub(super) fn jobs(&mut self) -> Result<Vec<JobId>, FsError> {
+        let folder = DfsPath::parse(&format!("{STAGING}/jobs"))?;
+        match self.client()?.list_all(&folder) {
+            Ok(entries) => Ok(entries.iter().filter_map(|entry| entry.path.name().parse().ok()).collect()),
+            Err(error) if error.code() == ErrorCode::FileNotFound => Ok(Vec::new()),
+            Err(error) => Err(failed(&error)),
+        }
+    }
+
     /// Removes the staging folder of a job that is final.
     pub(super) fn tidy_up(&mut self, job: JobId) {
         let removed = DfsPath::parse(&format!("{STAGING}/jobs/{job}"))

@@ -21,6 +21,13 @@ impl State {
         self.rows.jobs.iter().rev().map(|(number, row)| self.status_of_job(*number, row)).collect()
     }
 
+    /// Those of these jobs that got their ids here and need nothing any more: they are final, or forgotten.
+    #[must_use]
+    pub fn jobs_over(&self, jobs: &[JobId]) -> Vec<JobId> {
+        let ours = jobs.iter().filter(|job| job.cluster_ms == self.rows.meta.cluster_ms);
+        ours.filter(|job| self.job_row(**job).is_none_or(|row| row.stage.is_ended())).copied().collect()
+    }
+
     /// The version of a job's status alone: cheap.
     #[must_use]
     pub fn job_version(&self, job: JobId) -> Option<u64> {

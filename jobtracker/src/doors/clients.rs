@@ -14,8 +14,8 @@ use axum::{Json, Router};
 use mammoth_jobtracker_core::api::{Command, Refusal, Reply};
 use mammoth_protocol::jobs::app::{AppPoll, AppPollReply, AppStatus, NewAppReply, NewAppRequest, routes as apps};
 use mammoth_protocol::jobs::client::{
-    AttemptEvents, ClusterStatus, JobStatus, NewJobReply, NewJobRequest, SubmitRequest, TaskStatus, TrackerStatus,
-    routes,
+    AttemptEvents, AttemptStatus, ClusterStatus, JobStatus, NewJobReply, NewJobRequest, SubmitRequest, TaskStatus,
+    TrackerStatus, routes,
 };
 use mammoth_protocol::jobs::spec::STAGING;
 use mammoth_protocol::jobs::{AppId, JobId};
@@ -25,6 +25,9 @@ use mammoth_web::HttpError;
 use mammoth_web::body::read_limited;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+
+/// Tasks that are looked at in one go: trackers and drivers wait meanwhile.
+const TASKS_AT_ONCE: usize = 1_000;
 
 /// What the routes stand on.
 #[derive(Clone)]
@@ -141,16 +144,62 @@ async fn attempt_events(State(door): Door, Path(id): Path<String>, Query(q): Que
     events.map(Json).ok_or_else(|| no_job(job))
 }
 
-async fn tasks(State(door): Door, Path(id): Path<String>) -> Answer<Vec<TaskStatus>> {
-    Ok(Json(tasks_of(&door, job_id(&id)?).await?))
+/// Some of a job's tasks; all of them unless it says otherwise.
+#[derive(Deserialize)]
+struct Part {
+    #[serde(default)]
+    from: usize,
+    max: Option<usize>,
 }
 
-/// A job's tasks, from the state or from its history.
-pub(crate) async fn tasks_of(door: &Clients, job: JobId) -> Result<Vec<TaskStatus>, HttpError> {
-    match door.driver.look(move |state, _| state.tasks(job)).await? {
-        None => Err(no_job(job)),
-        Some(tasks) if tasks.is_empty() => Ok(door.files.tasks(job).await?),
-        Some(tasks) => Ok(tasks),
+async fn tasks(State(door): Door, Path(id): Path<String>, Query(part): Query<Part>) -> Answer<Vec<TaskStatus>> {
+    Ok(Json(tasks_of(&door, job_id(&id)?, part.from, part.max.unwrap_or(usize::MAX)).await?.0))
+}
+
+/// At most `max` of a job's tasks from a position on, and how many there are, from the state or from its history.
+pub(crate) async fn tasks_of(
+    door: &Clients,
+    job: JobId,
+    from: usize,
+    max: usize,
+) -> Result<(Vec<TaskStatus>, usize), HttpError> {
+    let mut tasks = Vec::new();
+    loop {
+        let (next, some) = (from.saturating_add(tasks.len()), TASKS_AT_ONCE.min(max - tasks.len()));
+        let look = door.driver.look(move |state, _| state.tasks_from(job, next, some)).await?;
+        let (more, total) = look.ok_or_else(|| no_job(job))?;
+        if total == 0 {
+            // They are not kept, or not any more.
+            let all = door.files.tasks(job).await?;
+            let total = all.len();
+            return Ok((all.into_iter().skip(from).take(max).collect(), total));
+        }
+        let was_last = more.len() < some;
+        tasks.extend(more);
+        if was_last || tasks.len() >= max {
+            return Ok((tasks, total));
+        }
+    }
+}
+
+/// The last of a job's attempts that failed, at most `max`, and how many there are.
+pub(crate) async fn failed_of(
+    door: &Clients,
+    job: JobId,
+    max: usize,
+) -> Result<(Vec<AttemptStatus>, usize), HttpError> {
+    let look =
+        move |state: &mammoth_jobtracker_core::State, _| (state.tasks_from(job, 0, 0), state.failed_attempts(job, max));
+    match door.driver.look(look).await? {
+        (Some((_, 1..)), Some(failed)) => Ok(failed),
+        (None, _) | (_, None) => Err(no_job(job)),
+        (Some((_, 0)), _) => {
+            let tasks = door.files.tasks(job).await?;
+            let failed = tasks.into_iter().flat_map(|task| task.attempts).filter(|attempt| attempt.state == "FAILED");
+            let mut failed: Vec<AttemptStatus> = failed.collect();
+            let total = failed.len();
+            Ok((failed.split_off(total.saturating_sub(max)), total))
+        }
     }
 }
 

@@ -17,7 +17,7 @@ pub mod routes {
     pub const KILL: &str = "/api/v1/jobs/{job}/kill";
     /// GET `?from=N`: [`super::AttemptEvents`], the ends of attempts in the order they became known.
     pub const EVENTS: &str = "/api/v1/jobs/{job}/events";
-    /// GET: `Vec<`[`super::TaskStatus`]`>`.
+    /// GET `?from=N&max=M`: `Vec<`[`super::TaskStatus`]`>`, all of them without parameters.
     pub const TASKS: &str = "/api/v1/jobs/{job}/tasks";
     /// GET: `Vec<`[`super::TrackerStatus`]`>`.
     pub const TRACKERS: &str = "/api/v1/trackers";

@@ -4,6 +4,7 @@
 use mammoth_protocol::jobs::Counters;
 use mammoth_protocol::limits::{COUNTER_NAME_BYTES_MAX, COUNTERS_PER_JOB_MAX};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What one attempt counted: (name, value).
 pub(crate) type Tally = Vec<(u16, i64)>;
@@ -11,7 +12,9 @@ pub(crate) type Tally = Vec<(u16, i64)>;
 /// The names of a job's counters, and the sums over its successful attempts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sums {
-    names: BTreeMap<Box<str>, BTreeMap<Box<str>, u16>>,
+    names: BTreeMap<Arc<str>, BTreeMap<Arc<str>, u16>>,
+    /// Group and name of each number.
+    named: Vec<(Arc<str>, Arc<str>)>,
     values: Vec<i64>,
 }
 
@@ -39,7 +42,10 @@ impl Sums {
             return None;
         }
         let number = u16::try_from(self.values.len()).ok()?;
-        self.names.entry(group.into()).or_default().insert(name.into(), number);
+        let group = self.names.get_key_value(group).map_or_else(|| group.into(), |(known, _)| known.clone());
+        let name: Arc<str> = name.into();
+        self.names.entry(group.clone()).or_default().insert(name.clone(), number);
+        self.named.push((group, name));
         self.values.push(0);
         Some(number)
     }
@@ -72,21 +78,19 @@ impl Sums {
                 }
             }
         }
-        self.named(|number| with.get(usize::from(number)).copied().filter(|value| *value != 0))
+        let mut counters = Counters::default();
+        for ((group, name), value) in self.named.iter().zip(with).filter(|(_, value)| *value != 0) {
+            counters.add(group, name, value);
+        }
+        counters
     }
 
     /// One attempt's counters with their names.
     pub(crate) fn of(&self, tally: &Tally) -> Counters {
-        self.named(|number| tally.iter().find(|(known, _)| *known == number).map(|(_, value)| *value))
-    }
-
-    fn named(&self, value: impl Fn(u16) -> Option<i64>) -> Counters {
         let mut counters = Counters::default();
-        for (group, names) in &self.names {
-            for (name, number) in names {
-                if let Some(value) = value(*number) {
-                    counters.add(group, name, value);
-                }
+        for (number, value) in tally {
+            if let Some((group, name)) = self.named.get(usize::from(*number)) {
+                counters.add(group, name, *value);
             }
         }
         counters

@@ -79,11 +79,36 @@ impl State {
     /// ended before the last restart, or long ago.
     #[must_use]
     pub fn tasks(&self, job: JobId) -> Option<Vec<TaskStatus>> {
+        self.tasks_from(job, 0, usize::MAX).map(|(tasks, _)| tasks)
+    }
+
+    /// At most `max` of them from position `from` on, and how many there are in all. A job may have two hundred thousand, and
+    /// while they are looked at nothing else happens.
+    #[must_use]
+    pub fn tasks_from(&self, job: JobId, from: usize, max: usize) -> Option<(Vec<TaskStatus>, usize)> {
         self.job_row(job)?;
-        let Some(known) = self.jobs.get(&job.number) else { return Some(Vec::new()) };
-        let Some(work) = known.work.as_deref() else { return Some(Vec::new()) };
+        let Some((known, work)) = self.work_of(job) else { return Some((Vec::new(), 0)) };
         let shown = |task: &&Task| matches!(task.kind, TaskKind::Map | TaskKind::Reduce) || !task.attempts.is_empty();
-        Some(work.tasks().filter(shown).map(|task| status_of_task(known, work, task)).collect())
+        let some = work.tasks().filter(shown).skip(from).take(max);
+        Some((some.map(|task| status_of_task(known, work, task)).collect(), work.tasks().filter(shown).count()))
+    }
+
+    /// The attempts of a job that failed: the last `max` of them in the order of their tasks, and how many there are in all.
+    #[must_use]
+    pub fn failed_attempts(&self, job: JobId, max: usize) -> Option<(Vec<AttemptStatus>, usize)> {
+        self.job_row(job)?;
+        let Some((known, work)) = self.work_of(job) else { return Some((Vec::new(), 0)) };
+        let failed = |attempt: &&Attempt| matches!(attempt.state, AttemptState::Ended(End::Failed(_)));
+        let of = |task: &Task| task.attempts.iter().filter(failed).count();
+        let total = work.tasks().map(of).sum();
+        let all = work.tasks().flat_map(|task| task.attempts.iter().filter(failed).map(move |attempt| (task, attempt)));
+        let last = all.skip(usize::saturating_sub(total, max));
+        Some((last.map(|(task, attempt)| status_of_attempt(known, work, task, attempt)).collect(), total))
+    }
+
+    fn work_of(&self, job: JobId) -> Option<(&Job, &Work)> {
+        let known = self.jobs.get(&job.number)?;
+        Some((known, known.work.as_deref()?))
     }
 
     /// The ends of a job's attempts from a position on, at most 1,000.
@@ -155,31 +180,33 @@ fn status_of_task(job: &Job, work: &Work, task: &Task) -> TaskStatus {
         TaskState::Failed => "FAILED",
     };
     let split = job.spec().filter(|_| task.kind == TaskKind::Map).and_then(|spec| spec.splits.get(task.index as usize));
-    let attempt_status = |attempt: &Attempt| {
-        let id = AttemptId { task: id, number: attempt.number };
-        AttemptStatus {
-            attempt: id,
-            state: attempt.state_name().to_owned(),
-            progress: attempt.progress,
-            phase: attempt.phase.to_string(),
-            host: attempt.host.to_string(),
-            log: attempt.log_url(id),
-            started_ms: attempt.started_ms,
-            finished_ms: attempt.finished_ms,
-            reason: match &attempt.state {
-                AttemptState::Ended(End::Failed(reason) | End::Killed(reason))
-                | AttemptState::Ending { reason, .. } => Some(reason.clone()),
-                _ => None,
-            },
-            counters: work.sums.of(&attempt.counters),
-        }
-    };
     TaskStatus {
         task: id,
         kind: task.kind,
         state: state.to_owned(),
         progress: task.progress(),
         label: split.map(|split| split.label.clone()).unwrap_or_default(),
-        attempts: task.attempts.iter().map(attempt_status).collect(),
+        attempts: task.attempts.iter().map(|attempt| status_of_attempt(job, work, task, attempt)).collect(),
+    }
+}
+
+fn status_of_attempt(job: &Job, work: &Work, task: &Task, attempt: &Attempt) -> AttemptStatus {
+    let id = AttemptId { task: job.task_id(task.kind, task.index), number: attempt.number };
+    AttemptStatus {
+        attempt: id,
+        state: attempt.state_name().to_owned(),
+        progress: attempt.progress,
+        phase: attempt.phase.to_string(),
+        host: attempt.host.to_string(),
+        log: attempt.log_url(id),
+        started_ms: attempt.started_ms,
+        finished_ms: attempt.finished_ms,
+        reason: match &attempt.state {
+            AttemptState::Ended(End::Failed(reason) | End::Killed(reason)) | AttemptState::Ending { reason, .. } => {
+                Some(reason.clone())
+            }
+            _ => None,
+        },
+        counters: work.sums.of(&attempt.counters),
     }
 }

@@ -8,12 +8,26 @@ use mammoth_web::page::{Page, Tone, moment, tile};
 use mammoth_web::text::count;
 
 /// Tasks that the page lists; the JSON has all.
-const TASKS_MAX: usize = 500;
+pub(super) const TASKS_MAX: usize = 500;
+/// Failures that the page lists, the last ones.
+pub(super) const FAILURES_MAX: usize = 20;
 /// Seconds between two loads while the job runs.
 const REFRESH_S: u32 = 2;
 
+/// What the page shows of a job's tasks.
+pub(super) struct Work {
+    /// The first [`TASKS_MAX`].
+    pub(super) tasks: Vec<TaskStatus>,
+    /// How many there are.
+    pub(super) total: usize,
+    /// The last [`FAILURES_MAX`] attempts that failed.
+    pub(super) failed: Vec<AttemptStatus>,
+    /// How many there are.
+    pub(super) failures: usize,
+}
+
 /// Draws it. `wall_ms` is the time of drawing.
-pub(crate) fn page(job: &JobStatus, tasks: &[TaskStatus], wall_ms: u64) -> Page {
+pub(super) fn page(job: &JobStatus, work: &Work, wall_ms: u64) -> Page {
     let mut body = head(job);
     body.add(&tiles(job, wall_ms));
     body.raw("<h2>Progress</h2><div class=\"panel\">").add(&bar("map", &job.maps));
@@ -21,8 +35,8 @@ pub(crate) fn page(job: &JobStatus, tasks: &[TaskStatus], wall_ms: u64) -> Page 
         body.add(&bar("reduce", &job.reduces));
     }
     body.raw("</div>");
-    failures(&mut body, tasks);
-    task_table(&mut body, tasks, wall_ms);
+    failures(&mut body, work);
+    task_table(&mut body, work, wall_ms);
     counters(&mut body, &job.counters);
     let page = Page::new(job.name.clone(), "/", body);
     if job.state.is_final() { page } else { page.refreshed(REFRESH_S) }
@@ -56,14 +70,12 @@ fn tiles(job: &JobStatus, wall_ms: u64) -> Html {
     html
 }
 
-fn failures(body: &mut Html, tasks: &[TaskStatus]) {
-    let failed: Vec<&AttemptStatus> =
-        tasks.iter().flat_map(|task| &task.attempts).filter(|attempt| attempt.state == "FAILED").collect();
-    if failed.is_empty() {
+fn failures(body: &mut Html, work: &Work) {
+    if work.failed.is_empty() {
         return;
     }
-    body.fill("<h2 id=\"failures\">Failures<span class=\"n\">{}</span></h2>", &[&count(failed.len() as u64)]);
-    for attempt in failed.iter().rev().take(20) {
+    body.fill("<h2 id=\"failures\">Failures<span class=\"n\">{}</span></h2>", &[&count(work.failures as u64)]);
+    for attempt in work.failed.iter().rev() {
         let reason = attempt.reason.as_deref().unwrap_or("no reason was given");
         body.fill(
             "<p class=\"path\"><a href=\"{}\">{}</a> on {}</p><pre class=\"panel path\">{}</pre>",
@@ -72,20 +84,20 @@ fn failures(body: &mut Html, tasks: &[TaskStatus]) {
     }
 }
 
-fn task_table(body: &mut Html, tasks: &[TaskStatus], wall_ms: u64) {
-    body.fill("<h2 id=\"tasks\">Tasks<span class=\"n\">{}</span></h2>", &[&count(tasks.len() as u64)]);
-    if tasks.is_empty() {
+fn task_table(body: &mut Html, work: &Work, wall_ms: u64) {
+    body.fill("<h2 id=\"tasks\">Tasks<span class=\"n\">{}</span></h2>", &[&count(work.total as u64)]);
+    if work.tasks.is_empty() {
         body.raw("<p class=\"empty\">None.</p>");
         return;
     }
     body.raw("<table><thead><tr><th>Task</th><th>State</th><th>Attempt</th><th>Host</th><th>Phase</th>");
     body.raw("<th class=\"num\">Progress</th><th class=\"num\">Time</th></tr></thead><tbody>");
-    for task in tasks.iter().take(TASKS_MAX) {
+    for task in &work.tasks {
         body.add(&task_rows(task, wall_ms));
     }
     body.raw("</tbody></table>");
-    if tasks.len() > TASKS_MAX {
-        body.fill("<p class=\"empty\">and {} more</p>", &[&count((tasks.len() - TASKS_MAX) as u64)]);
+    if work.total > work.tasks.len() {
+        body.fill("<p class=\"empty\">and {} more</p>", &[&count((work.total - work.tasks.len()) as u64)]);
     }
 }
 

@@ -4,7 +4,7 @@ mod app;
 mod job;
 mod overview;
 
-use super::clients::{Clients, tasks_of};
+use super::clients::{Clients, failed_of, tasks_of};
 use crate::driver::Figures;
 use axum::Router;
 use axum::extract::{Path, State};
@@ -86,8 +86,9 @@ impl Pages {
         let bad = |bad: mammoth_protocol::ids::BadId| HttpError::bad_request(bad.to_string());
         let job: JobId = id.parse().map_err(bad)?;
         let status = self.clients.driver.watch_job(job, 0, 0).await?;
-        let tasks = tasks_of(&self.clients, job).await?;
-        Ok(job::page(&status, &tasks, self.wall_ms()))
+        let (tasks, total) = tasks_of(&self.clients, job, 0, job::TASKS_MAX).await?;
+        let (failed, failures) = failed_of(&self.clients, job, job::FAILURES_MAX).await?;
+        Ok(job::page(&status, &job::Work { tasks, total, failed, failures }, self.wall_ms()))
     }
 
     async fn app_page(&self, id: &str) -> Result<Page, HttpError> {

@@ -67,6 +67,7 @@ impl Launcher {
         let own = Arc::clone(self);
         self.runtime.spawn_blocking(move || {
             own.ground.folder.trash.discard(&own.ground.folder.owned(owner));
+            own.ground.folder.indexes.forget(owner);
             if let Owner::Job(job) = owner {
                 own.localizer.forget(job);
             }

@@ -3,6 +3,7 @@
 //! Whose process wrote the output does not matter: it lies in the tracker's folder and is served from there.
 
 use super::{Doors, file};
+use crate::folder::Folder;
 use crate::names::Owner;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
@@ -10,12 +11,9 @@ use axum::http::StatusCode;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use mammoth_protocol::Uuid;
-use mammoth_protocol::jobs::shuffle::{DATA_SUFFIX, INDEX_SUFFIX, Index, is_output_name};
-use mammoth_protocol::limits::TASKS_PER_KIND_MAX;
+use mammoth_protocol::jobs::shuffle::{DATA_SUFFIX, INDEX_SUFFIX, is_output_name};
 use serde::Deserialize;
 use std::fs::File;
-use std::io::Read;
-use std::path::Path as FilePath;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -85,9 +83,9 @@ async fn find(
     }
     let digits = partition.bytes().all(|byte| byte.is_ascii_digit());
     let partition = partition.parse().ok().filter(|_| digits).ok_or_else(|| absent("not a partition".to_owned()))?;
-    let stem = doors.folder.shuffle(owner).join(output);
     let name = format!("{owner} {output}");
-    let opened = tokio::task::spawn_blocking(move || open(&stem, partition)).await;
+    let (folder, of) = (Arc::clone(&doors.folder), output.to_owned());
+    let opened = tokio::task::spawn_blocking(move || open(&folder, owner, &of, partition)).await;
     let failed = |reason: String| (StatusCode::INTERNAL_SERVER_ERROR, reason);
     match opened.map_err(|error| failed(error.to_string()))? {
         Ok(Some(found)) => Ok(found),
@@ -100,22 +98,15 @@ async fn find(
 }
 
 /// `None` if there is no such output or partition.
-fn open(stem: &FilePath, partition: usize) -> Result<Option<Found>, String> {
-    let with = |suffix: &str| {
-        let mut name = stem.as_os_str().to_owned();
-        name.push(suffix);
-        name
-    };
+fn open(folder: &Folder, owner: Owner, output: &str, partition: usize) -> Result<Option<Found>, String> {
+    let dir = folder.shuffle(owner);
+    let with = |suffix: &str| dir.join(format!("{output}{suffix}"));
     let text = |error: std::io::Error| error.to_string();
-    let open = |suffix: &str| match File::open(with(suffix)) {
-        Ok(file) => Ok(Some(file)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(text(error)),
+    let Some(index) = folder.indexes.get(owner, output, &with(INDEX_SUFFIX))? else { return Ok(None) };
+    let file = match File::open(with(DATA_SUFFIX)) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(text)?,
     };
-    let (Some(index), Some(file)) = (open(INDEX_SUFFIX)?, open(DATA_SUFFIX)?) else { return Ok(None) };
-    let mut bytes = Vec::new();
-    index.take(Index::encoded_len(TASKS_PER_KIND_MAX) as u64 + 1).read_to_end(&mut bytes).map_err(text)?;
-    let index = Index::decode(&bytes).map_err(|error| error.to_string())?;
     let Some(segment) = index.segments.get(partition) else { return Ok(None) };
     let there = file.metadata().map_err(text)?.len();
     if there < index.data_len() {

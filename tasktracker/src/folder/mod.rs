@@ -15,9 +15,11 @@
 //!
 //! Programs and logs outlive a run. Everything else is of one run only: what a former run left is deleted at start.
 
+mod indexes;
 mod trash;
 mod version;
 
+pub(crate) use indexes::Indexes;
 pub(crate) use trash::{Trash, TrashWorker};
 
 use crate::error::Result;
@@ -41,6 +43,7 @@ pub(crate) struct Folder {
     /// Drawn at this start.
     pub(crate) generation: Uuid,
     pub(crate) trash: Arc<Trash>,
+    pub(crate) indexes: Indexes,
     _lock: DirLock,
 }
 
@@ -58,7 +61,7 @@ impl Folder {
         before(tracker);
         let generation = entropy.uuid();
         let trash = Arc::new(Trash::new(root.join("trash")));
-        let folder = Self { root, tracker, generation, trash, _lock: lock };
+        let folder = Self { root, tracker, generation, trash, indexes: Indexes::default(), _lock: lock };
         for name in ["programs", "logs", "trash"] {
             make_dir(&folder.root.join(name))?;
         }

@@ -47,6 +47,31 @@
 //! ```
 //!
 //! Values that many tasks need, and that are large, go into a [`Broadcast`].
+//!
+//! # Records and keys of one's own
+//! No other crate is needed for them. Records are what serde can write and read back, a key's parts are keys:
+//!
+//! ```
+//! use mammoth_rdd::serde::{Deserialize, Serialize};
+//! use mammoth_rdd::{Context, Key};
+//!
+//! #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Key, Serialize, Deserialize)]
+//! #[serde(crate = "mammoth_rdd::serde")]
+//! struct Place {
+//!     year: u16,
+//!     station: String,
+//! }
+//!
+//! # fn main() -> Result<(), mammoth_rdd::Error> {
+//! let context = Context::local("local[2]")?;
+//! let place = |year| (Place { year, station: "north".to_owned() }, 1_u64);
+//! let readings = context.parallelize(vec![place(1999), place(1998), place(1999)], 2)?;
+//! let mut counts = readings.reduce_by_key(|a, b| a + b, 2).collect()?;
+//! counts.sort();
+//! assert_eq!(counts.iter().map(|(place, n)| (place.year, *n)).collect::<Vec<_>>(), [(1998, 1), (1999, 2)]);
+//! # Ok(())
+//! # }
+//! ```
 
 mod accumulator;
 mod actions;
@@ -68,8 +93,16 @@ pub use error::Error;
 pub use mammoth_engine::{Options, executor_main};
 pub use mammoth_platform::{PlatformError as SettingError, Settings, keys};
 pub use mammoth_runtime::key::{Key, KeyEncode};
-pub use mammoth_runtime::program::AppEntry;
+pub use mammoth_runtime::program::{AppEntry, Invocation};
 pub use mammoth_runtime::text::Text;
 pub use ops::{Emit, Func, State};
 pub use pairs::Cogrouped;
 pub use rdd::{Data, Rdd};
+/// For records of one's own types, see the crate's documentation.
+pub use serde;
+
+/// Where `#[derive(Key)]` finds the traits in a program that depends on this crate alone.
+#[doc(hidden)]
+pub mod runtime {
+    pub use mammoth_runtime::key;
+}

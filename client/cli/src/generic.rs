@@ -71,6 +71,11 @@ impl Generic {
         self.folder.clone()
     }
 
+    /// The `-D` pairs as they were given.
+    pub(crate) fn pairs(&self) -> &[String] {
+        &self.pairs
+    }
+
     /// The settings, and the URI of the default file system if somebody gave one. What was asked for on the command line
     /// goes before the environment, the variable for the file system before the configuration folder.
     pub(crate) fn into_settings(self) -> Result<(Settings, Option<String>), Fault> {

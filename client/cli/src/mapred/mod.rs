@@ -73,13 +73,18 @@ impl Place {
         let conf_dir = environment.conf_dir.clone();
         let generic = Generic::take(&mut front, environment)?;
         let conf_dir = generic.folder().or(conf_dir);
+        // Under their present names they follow below; a driver warns about old ones.
+        let mut pairs: Vec<String> = generic.pairs().to_vec();
         let (settings, fs) = generic.into_settings()?;
         settings.validate()?;
-        let pairs = settings
-            .iter()
-            .filter(|(_, _, origin)| matches!(origin, mammoth_platform::settings::Origin::CommandLine))
-            .map(|(name, value, _)| format!("{name}={value}"))
-            .collect();
+        let named = |pair: &str, name: &str| pair.split('=').next().map(str::trim) == Some(name);
+        pairs.retain(|pair| !settings.iter().any(|(name, _, _)| named(pair, name)));
+        pairs.extend(
+            settings
+                .iter()
+                .filter(|(_, _, origin)| matches!(origin, mammoth_platform::settings::Origin::CommandLine))
+                .map(|(name, value, _)| format!("{name}={value}")),
+        );
         let key = keys::MAPREDUCE_JOBTRACKER_HTTP_ADDRESS;
         let configured = if settings.is_given(key.name()) { Some(settings.addr(key)?.to_string()) } else { None };
         let jobtracker = jobtracker.or(given).or(configured);

@@ -85,6 +85,9 @@ pub struct Compare {
     /// The input, and for grep the pattern. A path of the cluster that MAMMOTH_FS and MAMMOTH_JOBTRACKER name; without them a
     /// local file, which is stored in a cluster made for the occasion.
     pub args: Vec<String>,
+    /// Print the table as JSON: an array with an object a column, sizes in bytes, times in microseconds.
+    #[arg(long)]
+    pub json: bool,
     /// Settings.
     #[command(flatten)]
     pub settings: SettingArgs,

@@ -4,7 +4,8 @@ use super::plain::Example;
 use super::table::Column;
 use super::{Place, text};
 use mammoth_client::JobClient;
-use mammoth_platform::{Clock, SystemClock};
+use mammoth_platform::settings::Origin;
+use mammoth_platform::{Clock, Settings, SystemClock, keys};
 use mammoth_protocol::DfsPath;
 use mammoth_protocol::jobs::counters::names;
 use mammoth_protocol::jobs::fold::AppFold;
@@ -47,6 +48,7 @@ pub(super) fn engine(
         .env("MAMMOTH_MODE", mode.name())
         .env("MAMMOTH_FS", &place.fs)
         .env("MAMMOTH_JOBTRACKER", &place.jobtracker)
+        .env("MAMMOTH_SETTINGS", given(&place.settings)?)
         .stdin(Stdio::null())
         .stdout(Stdio::null());
     let before = children_cpu_us();
@@ -82,6 +84,15 @@ pub(super) fn engine(
     column.wall_us = wall_us;
     column.cpu_us += driver_cpu_us;
     Ok(column)
+}
+
+/// What the user gave, for a driver that knows nothing of this process's command line.
+fn given(settings: &Settings) -> Result<String, String> {
+    let by_user = settings.iter().filter(|(_, _, origin)| matches!(origin, Origin::CommandLine | Origin::File { .. }));
+    // Which cluster, variables say.
+    let others = by_user.filter(|(name, _, _)| *name != keys::MAPREDUCE_JOBTRACKER_HTTP_ADDRESS.name());
+    let pairs: Vec<String> = others.map(|(name, value, _)| format!("{name}={value}")).collect();
+    serde_json::to_string(&pairs).map_err(|e| e.to_string())
 }
 
 /// The ids with that prefix in what a driver said, each once.
@@ -134,6 +145,17 @@ fn of_fold(fold: &AppFold) -> Column {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn drivers_get_what_the_user_gave() {
+        let mut settings = Settings::load(
+            None,
+            &["mapreduce.job.reduces=3", "mapreduce.jobtracker.http.address=x:1"].map(str::to_owned),
+        )
+        .unwrap();
+        settings.set("fs.defaultFS", "hdfs://a:1");
+        assert_eq!(given(&settings).unwrap(), r#"["mapreduce.job.reduces=3"]"#);
+    }
 
     #[test]
     fn ids_are_found_in_what_a_driver_says() {

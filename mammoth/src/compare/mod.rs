@@ -16,7 +16,7 @@ use mammoth_platform::{Settings, Shutdown, signals, telemetry};
 use mammoth_protocol::DfsPath;
 use measure::Mode;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::Path;
 
 pub use table::Column;
@@ -27,7 +27,7 @@ pub struct Place {
     pub fs: String,
     /// `http://host:port`.
     pub jobtracker: String,
-    /// Settings, with `fs.defaultFS` set.
+    /// Settings, with `fs.defaultFS` set. What was given goes to the drivers.
     pub settings: Settings,
 }
 
@@ -68,7 +68,7 @@ pub fn run(args: &Compare) -> Result<(), String> {
             settings.set("fs.defaultFS", &fs);
             let place = Place { fs, jobtracker, settings };
             let input = args.args.first().ok_or("compare: which input?")?;
-            show(&place, &example, input)
+            show(&place, &example, input, args.json)
         }
         _ => on_own_cluster(args, &example, &settings),
     }
@@ -89,7 +89,7 @@ fn on_own_cluster(args: &Compare, example: &plain::Example, settings: &Settings)
         let place = Place::of_plan(&plan, settings)?;
         let target = DfsPath::parse("/input/text").map_err(|e| e.to_string())?;
         store(&place.files()?, Path::new(local), &target)?;
-        show(&place, example, target.as_str())
+        show(&place, example, target.as_str(), args.json)
     });
     cluster.stop();
     result
@@ -102,10 +102,14 @@ fn store(client: &DfsClient, local: &Path, target: &DfsPath) -> Result<(), Strin
     writer.close().map(drop).map_err(text)
 }
 
-fn show(place: &Place, example: &plain::Example, input: &str) -> Result<(), String> {
+fn show(place: &Place, example: &plain::Example, input: &str, as_json: bool) -> Result<(), String> {
     let columns = compare(place, example, input)?;
-    print!("{}", table::render(&columns));
-    Ok(())
+    let text = match as_json {
+        true => serde_json::to_string_pretty(&columns).map_err(|e| e.to_string())? + "\n",
+        false => table::render(&columns),
+    };
+    let mut out = std::io::stdout();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|e| format!("standard output: {e}"))
 }
 
 /// Runs an example three times and checks that the results are the same.

@@ -1,10 +1,11 @@
 //! The table: one column an engine, figures and phases as rows.
 
 use mammoth_web::text::bytes;
+use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What one way of doing the work took.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Column {
     /// For people.
     pub name: String,

@@ -1,5 +1,4 @@
-//! The program of a job: this process's own image, stored in the cluster once however many jobs use it, and the check that a
-//! file is a program for this machine at all.
+//! The program of a job: this process's own image, stored in the cluster once however many jobs use it.
 
 #[cfg(test)]
 mod tests;
@@ -13,8 +12,7 @@ use mammoth_protocol::jobs::spec::{ProgramRef, STAGING};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -141,83 +139,4 @@ fn write_image(files: &dyn FileSystem, path: &DfsPath, mut image: impl Read) -> 
         sink.write_all(bytes).map_err(|source| RuntimeError::Io { what: path.to_string(), source })
     })?;
     Ok(sink.close()?)
-}
-
-/// Bytes of an ELF header that tell which machine a program is for.
-const HEADER: usize = 20;
-const MAGIC: &[u8] = b"\x7fELF";
-
-/// Refuses a file that this machine cannot run as a program.
-///
-/// # Errors
-/// One line that names the file and what is wrong with it.
-pub fn check_program(path: &Path) -> Result<(), RuntimeError> {
-    let own = header_of(Path::new(OWN_IMAGE))?;
-    let refuse = |why: String| RuntimeError::Refused(format!("{}: {why}", path.display()));
-    let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => refuse("no such program".to_owned()),
-        _ => refuse(error.to_string()),
-    })?;
-    if !metadata.is_file() {
-        return Err(refuse("not a program: it is not a regular file".to_owned()));
-    }
-    let header = header_of(path)?;
-    judge(&header, &own).map_err(refuse)?;
-    if metadata.permissions().mode() & 0o111 == 0 {
-        return Err(refuse(format!("not executable; run chmod +x {}", path.display())));
-    }
-    Ok(())
-}
-
-fn header_of(path: &Path) -> Result<Vec<u8>, RuntimeError> {
-    let mut header = Vec::new();
-    let mut file = open(path)?;
-    file.seek(SeekFrom::Start(0)).map_err(local(path))?;
-    file.take(HEADER as u64).read_to_end(&mut header).map_err(local(path))?;
-    Ok(header)
-}
-
-/// What is wrong with a header, if anything, beside that of a program that runs here.
-fn judge(header: &[u8], own: &[u8]) -> Result<(), String> {
-    if header.starts_with(b"#!") {
-        return Err("a script is no job program; use mapred streaming for scripts".to_owned());
-    }
-    if !header.starts_with(MAGIC) {
-        return Err("not a program: it has no ELF header".to_owned());
-    }
-    if header.len() < HEADER {
-        return Err("not a program: its ELF header is cut short".to_owned());
-    }
-    let field = |of: &[u8], at: usize| of.get(at).copied().unwrap_or_default();
-    let word = |of: &[u8], at: usize| match field(of, 5) {
-        2 => u16::from_be_bytes([field(of, at), field(of, at + 1)]),
-        _ => u16::from_le_bytes([field(of, at), field(of, at + 1)]),
-    };
-    if !matches!(word(header, 16), 2 | 3) {
-        return Err("not a program: an ELF file of another kind, such as an object file".to_owned());
-    }
-    let same = (4..6).all(|at| field(header, at) == field(own, at)) && word(header, 18) == word(own, 18);
-    if same {
-        return Ok(());
-    }
-    Err(format!(
-        "built for {} ({}-bit), this machine is {} ({}-bit)",
-        machine(word(header, 18)),
-        u32::from(field(header, 4)) * 32,
-        machine(word(own, 18)),
-        u32::from(field(own, 4)) * 32,
-    ))
-}
-
-fn machine(number: u16) -> String {
-    match number {
-        3 => "x86".to_owned(),
-        21 => "powerpc64".to_owned(),
-        22 => "s390x".to_owned(),
-        40 => "arm".to_owned(),
-        62 => "x86_64".to_owned(),
-        183 => "aarch64".to_owned(),
-        243 => "riscv".to_owned(),
-        other => format!("machine {other}"),
-    }
 }

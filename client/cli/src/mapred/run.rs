@@ -18,6 +18,9 @@ pub(super) fn run(mut place: Place, args: &mut Vec<String>, examples: &Path) -> 
     let program = if given { PathBuf::from(args.remove(0)) } else { examples.to_owned() };
     program::check(&program)?;
     place.settings.validate()?;
+    if given {
+        program::ask(&program)?;
+    }
     let mut command = Command::new(&program);
     command.args(&*args).env(ROLE_VARIABLE, Role::Driver.name()).env("MAMMOTH_MODE", mode);
     let pairs = serde_json::to_string(&place.pairs).map_err(|error| Fault::Other(error.to_string()))?;

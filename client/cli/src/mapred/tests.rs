@@ -40,10 +40,15 @@ fn bad_input_is_one_line_and_1() {
     foreign[18] ^= 0xff;
     let other = dir.path().join("other");
     std::fs::write(&other, foreign).unwrap();
-    let (script, other) = (script.to_str().unwrap(), other.to_str().unwrap());
+    let text = dir.path().join("text");
+    std::fs::write(&text, "to be or not to be, that is the question\n").unwrap();
+    let (script, other, text) = (script.to_str().unwrap(), other.to_str().unwrap(), text.to_str().unwrap());
     for (args, part) in [
         (&["run", "./no/such", "job"][..], "./no/such: No such file or directory"),
-        (&["run", script, "job"], "not a program: no ELF file"),
+        (&["run", script, "job"], "a script, not a program"),
+        (&["run", text, "job"], "not a program: no ELF file"),
+        (&["run", "/bin/true", "job"], "not a job program: asked which jobs it has, it said: nothing"),
+        (&["run", "/bin/cp", "job"], "not a job program: asked which jobs it has, it said: "),
         (&["run", other, "job"], "another architecture"),
         (&["run", "/tmp/", "job"], "not a program: it is no regular file"),
         (&["-D", "mapreduce.task.io.sort.mb=much", "run", "wordcount"], "mapreduce.task.io.sort.mb: bad value `much`"),
@@ -72,4 +77,10 @@ fn the_nearest_word_about_the_jobtracker_counts() {
     let none = place(&[], None);
     assert!(none.jobtracker().unwrap_err().to_string().contains("MAMMOTH_JOBTRACKER"));
     assert_eq!(place(&["-Da.b=c", "-D", "d.e=f", "run"], None).pairs, ["a.b=c", "d.e=f"]);
+    let old = place(&["-D", "mapred.reduce.tasks=2", "-D", "mapreduce.job.reduces=3"], None);
+    assert_eq!(
+        old.pairs,
+        ["mapred.reduce.tasks=2", "mapreduce.job.reduces=3"],
+        "the old name is warned about, and loses"
+    );
 }

@@ -1,8 +1,43 @@
 //! Grep: what matches a regular expression, and how often. Output lines are `count TAB match`, in one file: the most frequent
 //! first, those of equal counts in byte order.
 
+use mammoth_mapreduce::{JobError, refuse, usage};
+use regex::Regex;
+
+/// What the arguments of both versions say.
+struct Wanted<'a> {
+    input: &'a str,
+    output: &'a str,
+    pattern: Regex,
+    /// 0 is the whole match.
+    group: usize,
+}
+
+impl<'a> Wanted<'a> {
+    fn of(args: &'a [String]) -> Result<Self, JobError> {
+        let (input, output, pattern, group) = match args {
+            [input, output, pattern] => (input, output, pattern, "0"),
+            [input, output, pattern, group] => (input, output, pattern, group.as_str()),
+            _ => return Err(usage("grep IN OUT REGEX [GROUP]")),
+        };
+        let regex = Regex::new(pattern).map_err(|error| refuse(not_regular(pattern, &error)))?;
+        let has = |group: &usize| *group < regex.captures_len();
+        let number = group.parse().ok().filter(has);
+        let group = number.ok_or_else(|| refuse(format!("`{pattern}' has no group `{group}'")))?;
+        Ok(Self { input, output, pattern: regex, group })
+    }
+}
+
+/// One line: the library draws a picture above its reason.
+fn not_regular(pattern: &str, error: &regex::Error) -> String {
+    let text = error.to_string();
+    let why = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
+    format!("`{pattern}' is no regular expression: {why}")
+}
+
 /// The version on disk.
 pub mod disk {
+    use super::Wanted;
     use mammoth_mapreduce::prelude::*;
     use regex::Regex;
     use std::cmp::Reverse;
@@ -70,19 +105,8 @@ pub mod disk {
     /// # Errors
     /// Other arguments, an expression that is none, a group that it does not have.
     pub fn grep(args: &JobArgs<'_>) -> Result<Job, JobError> {
-        let (input, output, pattern, group) = match args.args {
-            [input, output, pattern] => (input, output, pattern, "0"),
-            [input, output, pattern, group] => (input, output, pattern, group.as_str()),
-            _ => return Err(usage("grep IN OUT REGEX [GROUP]")),
-        };
-        let regex = Regex::new(pattern).map_err(|error| usage(&format!("grep IN OUT REGEX [GROUP]\n{error}")))?;
-        let has = |group: &usize| *group < regex.captures_len();
-        let group = group
-            .parse()
-            .ok()
-            .filter(has)
-            .ok_or_else(|| usage(&format!("grep IN OUT REGEX [GROUP]\n`{pattern}` has no group `{group}`")))?;
-        let search = Job::new("grep-search").input(input).mapper(Matches { pattern: regex, group });
+        let Wanted { input, output, pattern, group } = Wanted::of(args.args)?;
+        let search = Job::new("grep-search").input(input).mapper(Matches { pattern, group });
         let sort = Job::new("grep-sort").output(output).mapper(Turn).reducer(Write).reduces(1);
         Ok(search.fold(Sum::new()).reducer(Identity::new()).then(sort))
     }
@@ -90,12 +114,12 @@ pub mod disk {
 
 /// The version in memory.
 pub mod memory {
+    use super::Wanted;
+    use mammoth_mapreduce::JobError;
     use mammoth_rdd::{AppResult, Context, Text};
     use regex::Regex;
     use serde::{Deserialize, Serialize};
     use std::cmp::Reverse;
-
-    const USAGE: &str = "Usage: grep IN OUT REGEX [GROUP]";
 
     /// Travels as text, and is an expression again once for each task.
     #[derive(Clone, Serialize, Deserialize)]
@@ -119,22 +143,23 @@ pub mod memory {
         }
     }
 
+    /// Judges the arguments before anything is started for them.
+    ///
+    /// # Errors
+    /// Other arguments, an expression that is none, a group that it does not have.
+    pub fn judge(args: &[String]) -> Result<(), JobError> {
+        Wanted::of(args).map(drop)
+    }
+
     /// `grep IN OUT REGEX [GROUP]`: with a group, what that group of each match holds.
     ///
     /// # Errors
     /// Other arguments, an expression that is none, a group that it does not have; input that is not there, an output that is.
     pub fn grep(context: &Context, args: &[String]) -> AppResult {
-        let (input, output, pattern, group) = match args {
-            [input, output, pattern] => (input, output, pattern, "0"),
-            [input, output, pattern, group] => (input, output, pattern, group.as_str()),
-            _ => return Err(USAGE.into()),
-        };
-        let regex = Regex::new(pattern).map_err(|error| format!("{USAGE}\n{error}"))?;
-        let group = group.parse().ok().filter(|group: &usize| *group < regex.captures_len());
-        let group = group.ok_or_else(|| format!("{USAGE}\n`{pattern}` has no such group"))?;
+        let Wanted { input, output, pattern, group } = Wanted::of(args)?;
         context
             .text_file(input, 0)?
-            .flat_map_ref_with(Search { pattern: regex, group }, |search: &Search, line: &Text, out| {
+            .flat_map_ref_with(Search { pattern, group }, |search: &Search, line: &Text, out| {
                 if search.group == 0 {
                     out.extend(search.pattern.find_iter(line).map(|found| (line.slice_of(found.as_str()), 1_u64)));
                     return;
@@ -186,8 +211,13 @@ mod tests {
     fn wrong_arguments_are_said_by_name() {
         let error = |args: &[&str]| describe(grep, args).unwrap_err();
         assert!(error(&["/in", "/out"]).to_string().starts_with("Usage: grep IN OUT REGEX [GROUP]"));
-        assert!(error(&["/in", "/out", "a("]).to_string().contains("unclosed group"));
-        assert!(error(&["/in", "/out", "a(b)", "2"]).to_string().contains("has no group `2`"));
-        assert_eq!(error(&["/in", "/out", "a", "x"]).exit_status(), 255);
+        assert_eq!(error(&["/in", "/out"]).exit_status(), 255);
+        for (args, text) in [
+            (&["/in", "/out", "a("][..], "`a(' is no regular expression: unclosed group"),
+            (&["/in", "/out", "a(b)", "2"], "`a(b)' has no group `2'"),
+            (&["/in", "/out", "a", "x"], "`a' has no group `x'"),
+        ] {
+            assert_eq!((error(args).to_string().as_str(), error(args).exit_status()), (text, 1));
+        }
     }
 }

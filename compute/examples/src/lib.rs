@@ -7,8 +7,9 @@ pub mod grep;
 mod testing;
 pub mod wordcount;
 
-use mammoth_mapreduce::{JobEntry, jobs};
-use mammoth_rdd::{AppEntry, Context, apps};
+use mammoth_mapreduce::{JobEntry, JobError, jobs};
+use mammoth_rdd::{App, AppEntry, Context, Invocation, executor_main};
+use std::process::ExitCode;
 
 /// The MapReduce jobs by name.
 #[must_use]
@@ -19,7 +20,33 @@ pub fn jobs() -> &'static [JobEntry] {
 /// The in-memory applications by name.
 #[must_use]
 pub fn apps() -> &'static [AppEntry] {
-    apps!["wordcount" => wordcount::memory::wordcount, "grep" => grep::memory::grep]
+    &[
+        AppEntry {
+            name: "wordcount",
+            driver: |call| judged(call, wordcount::memory::judge, wordcount::memory::wordcount),
+            executor: executor_main,
+        },
+        AppEntry {
+            name: "grep",
+            driver: |call| judged(call, grep::memory::judge, grep::memory::grep),
+            executor: executor_main,
+        },
+    ]
+}
+
+/// Runs an application unless its arguments make no sense: then no executor is started for them, and they are refused as those
+/// of the version on disk.
+fn judged(call: Invocation, judge: fn(&[String]) -> Result<(), JobError>, app: App) -> ExitCode {
+    match judge(&call.args) {
+        Ok(()) => mammoth_rdd::drive(call, app),
+        Err(error) => {
+            match &error {
+                JobError::Usage(text) => eprintln!("{text}"),
+                other => eprintln!("{}: {other}", call.name),
+            }
+            ExitCode::from(error.exit_status())
+        }
+    }
 }
 
 /// Partitions of a result, by the setting that says so to both modes.

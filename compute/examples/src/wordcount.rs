@@ -1,7 +1,18 @@
 //! Word count: how often each word occurs. Words are what white space separates; output lines are `word TAB count`.
 
+use mammoth_mapreduce::{JobError, usage};
+
+/// Inputs and output, for both versions.
+fn places(args: &[String]) -> Result<(&[String], &str), JobError> {
+    match args {
+        [inputs @ .., output] if !inputs.is_empty() => Ok((inputs, output)),
+        _ => Err(usage("wordcount IN... OUT")),
+    }
+}
+
 /// The version on disk.
 pub mod disk {
+    use super::places;
     use mammoth_mapreduce::prelude::*;
 
     #[derive(Clone)]
@@ -24,28 +35,32 @@ pub mod disk {
     /// # Errors
     /// Other arguments.
     pub fn wordcount(args: &JobArgs<'_>) -> Result<Job, JobError> {
-        let (inputs, output) = match args.args {
-            [inputs @ .., output] if !inputs.is_empty() => (inputs, output),
-            _ => return Err(usage("wordcount IN... OUT")),
-        };
+        let (inputs, output) = places(args.args)?;
         Ok(Job::new("word count").inputs(inputs).output(output).mapper(Words).fold(Sum::new()).reducer(Identity::new()))
     }
 }
 
 /// The version in memory.
 pub mod memory {
+    use super::places;
     use crate::reduces;
+    use mammoth_mapreduce::JobError;
     use mammoth_rdd::{AppResult, Context, Text};
+
+    /// Judges the arguments before anything is started for them.
+    ///
+    /// # Errors
+    /// Other arguments.
+    pub fn judge(args: &[String]) -> Result<(), JobError> {
+        places(args).map(drop)
+    }
 
     /// `wordcount IN... OUT`.
     ///
     /// # Errors
     /// Other arguments; input that is not there, an output that is.
     pub fn wordcount(context: &Context, args: &[String]) -> AppResult {
-        let (inputs, output) = match args {
-            [inputs @ .., output] if !inputs.is_empty() => (inputs, output),
-            _ => return Err("Usage: wordcount IN... OUT".into()),
-        };
+        let (inputs, output) = places(args)?;
         context
             .text_file(&inputs.join(","), 0)?
             .flat_map_ref(|line: &Text, out| {

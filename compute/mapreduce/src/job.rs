@@ -22,6 +22,13 @@ pub fn usage(text: &str) -> JobError {
     JobError::Usage(format!("Usage: {text}"))
 }
 
+/// The answer of a job's function to an argument that cannot be, such as a pattern that is none: it ends the program with
+/// status 1 and this text.
+#[must_use]
+pub fn refuse(text: impl Into<String>) -> JobError {
+    JobError::Refused(text.into())
+}
+
 /// A job, described so far. It starts with [`Job::new`], and needs a mapper and a reducer; a complete one is `Job` without
 /// parameters.
 pub struct Job<Parts = Complete> {

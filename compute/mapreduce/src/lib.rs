@@ -33,6 +33,39 @@
 //! ```
 //!
 //! `mapred run target/release/myprogram wordcount /texts /counts` runs it; [`Job::run_local`] runs it in a test.
+//!
+//! # Keys and values of one's own
+//! No other crate is needed for them. A key's parts are keys; a value is whatever serde can write and read back:
+//!
+//! ```
+//! use mammoth_mapreduce::prelude::*;
+//! use mammoth_mapreduce::serde::{Deserialize, Serialize};
+//!
+//! /// Sorts by year, and within a year by station.
+//! #[derive(Key, Debug, PartialEq)]
+//! struct Place {
+//!     year: u16,
+//!     station: Text,
+//! }
+//!
+//! #[derive(Serialize, Deserialize)]
+//! #[serde(crate = "mammoth_mapreduce::serde")]
+//! struct Reading {
+//!     celsius: f32,
+//!     is_checked: bool,
+//! }
+//!
+//! # #[derive(Clone)]
+//! # struct Readings;
+//! # impl Mapper for Readings {
+//! #     type Key = Place;
+//! #     type Value = Reading;
+//! #     fn map(&mut self, _: u64, line: &str, out: &mut Emit<'_, Place, Reading>) -> Outcome {
+//! #         out.emit(&Place { year: 1999, station: Text::from(line) }, &Reading { celsius: 1.0, is_checked: true });
+//! #         Ok(())
+//! #     }
+//! # }
+//! ```
 
 mod code;
 mod combine;
@@ -49,7 +82,7 @@ mod values;
 pub use combine::{Combined, Combiner, Partitioner};
 pub use failure::{Failure, Outcome};
 pub use fold::{Count, Fold, Max, Sum};
-pub use job::{Complete, Folded, Job, JobError, Mapped, New, usage};
+pub use job::{Complete, Folded, Job, JobError, Mapped, New, refuse, usage};
 pub use local::{LocalInput, LocalResult};
 pub use mammoth_platform::Settings;
 pub use mammoth_runtime::key::{Key, KeyEncode};
@@ -58,14 +91,22 @@ pub use mammoth_runtime::task::{Counter, JobArgs, TaskContext};
 pub use mammoth_runtime::text::Text;
 pub use mapper::{Data, Emit, Line, Mapper};
 pub use reducer::{Identity, Output, Reducer, Values};
+/// For values of one's own types, see the crate's documentation.
+pub use serde;
+
+/// Where `#[derive(Key)]` finds the traits in a program that depends on this crate alone.
+#[doc(hidden)]
+pub mod runtime {
+    pub use mammoth_runtime::key;
+}
 
 use std::process::ExitCode;
 
 /// What a job program needs.
 pub mod prelude {
     pub use crate::{
-        Combined, Combiner, Emit, Failure, Fold, Identity, Job, JobArgs, JobError, Mapper, Outcome, Output,
-        Partitioner, Reducer, Sum, TaskContext, Text, Values, jobs, usage,
+        Combined, Combiner, Count, Emit, Failure, Fold, Identity, Job, JobArgs, JobError, Key, Mapper, Max, Outcome,
+        Output, Partitioner, Reducer, Sum, TaskContext, Text, Values, jobs, refuse, usage,
     };
     pub use std::process::ExitCode;
 }

@@ -2,6 +2,7 @@
 //! over and watches.
 
 use super::JobEntry;
+use super::chain::{self, Chain};
 use super::environment::Environment;
 use super::watch::{self, Ending};
 use crate::commit::Committer;
@@ -10,9 +11,9 @@ use crate::files::{self, DfsFiles, FileSystem};
 use crate::task::{JobPlan, expected_outputs};
 use crate::upload;
 use mammoth_client::JobClient;
-use mammoth_platform::{Entropy, Settings, SystemEntropy, keys};
+use mammoth_platform::{Clock, Settings, Shutdown, SystemClock, keys, signals};
 use mammoth_protocol::DfsPath;
-use mammoth_protocol::jobs::client::{JobState, NewJobReply, SubmitRequest};
+use mammoth_protocol::jobs::client::{NewJobReply, SubmitRequest};
 use mammoth_protocol::jobs::spec::{InputSplit, JobSpec, ProgramRef, SPEC_VERSION};
 use mammoth_protocol::jobs::{JobId, Resources};
 use std::collections::BTreeMap;
@@ -23,8 +24,8 @@ use std::process::ExitCode;
 const SPEC: &str = "spec";
 /// Status of a driver that was interrupted, as a shell shows it.
 const INTERRUPTED: u8 = 130;
-/// Where what lies between the jobs of a chain is, and how its name begins.
-const CHAINED: &str = "/tmp/mammoth-mapred-chained";
+/// How long the end of a job that is killed is waited for, milliseconds.
+const KILL_MS: u64 = 30_000;
 
 /// A connection to the cluster on behalf of a user.
 #[derive(Debug)]
@@ -55,7 +56,7 @@ impl Driver {
     }
 
     /// Submits a job, or one after the other those of a chain, and watches each to its end; the status for `main`. Ctrl-C ends
-    /// the watching, not the job.
+    /// the watching, not the job, unless that job's output is only for another one that will not follow now.
     ///
     /// # Errors
     /// What was refused before a job ran, or a cluster that is lost meanwhile.
@@ -65,28 +66,67 @@ impl Driver {
             // Known now, and not only when the jobs before have run.
             Committer::new(&self.files, files::resolve(&self.files, output)?).check_absent()?;
         }
-        let chain = Chain { files: &self.files, folders: link_steps(&mut steps)? };
-        let last = steps.len() - 1;
+        let chain = Chain::link(&self.files, &mut steps)?;
+        if chain.is_needed() {
+            chain::sweep(&self.files, SystemClock.now().wall_ms, &|job| self.jobs.status(job));
+        }
+        let interrupt = Shutdown::new();
         for (step, plan) in steps.into_iter().enumerate() {
-            let job = self.submit(entry, plan, args, step)?;
-            match watch::watch(&self.jobs, job)? {
-                Ending::Succeeded => {}
-                Ending::Failed => return Ok(ExitCode::FAILURE),
-                Ending::Interrupted => {
-                    let rest = if step < last { "; the jobs after it will not be submitted" } else { "" };
-                    eprintln!(
-                        "Job {job} goes on; `mapred job -status {job}` shows it, `mapred job -kill {job}` ends it{rest}"
-                    );
-                    chain.keep();
+            if interrupt.is_triggered() {
+                return Ok(ExitCode::from(INTERRUPTED));
+            }
+            let is_between = chain.holds(plan.output.as_deref());
+            let job = self.submit(entry, plan, args, step, &chain, &interrupt)?;
+            match watch::watch(&self.jobs, job, &interrupt) {
+                Ok(Ending::Succeeded) => {}
+                Ok(Ending::Failed) => return Ok(ExitCode::FAILURE),
+                Ok(Ending::Interrupted) => {
+                    self.interrupted(job, is_between, chain);
                     return Ok(ExitCode::from(INTERRUPTED));
+                }
+                Err(error) => {
+                    chain.abandon();
+                    return Err(error);
                 }
             }
         }
         Ok(ExitCode::SUCCESS)
     }
 
+    /// Leaves a job alone, or ends one whose output nobody would read.
+    fn interrupted(&self, job: JobId, is_between: bool, chain: Chain<'_>) {
+        if is_between && self.kill(job) {
+            eprintln!("Killed job {job}: its output was for a job that will not be submitted now");
+            return;
+        }
+        eprintln!("Job {job} goes on; `mapred job -status {job}` shows it, `mapred job -kill {job}` ends it");
+        chain.abandon();
+    }
+
+    /// Kills a job and waits until nothing of it writes any more; whether that was seen.
+    fn kill(&self, job: JobId) -> bool {
+        let deadline = SystemClock.now().monotonic_ms.saturating_add(KILL_MS);
+        let mut status = self.jobs.kill(job);
+        while let Ok(known) = &status {
+            let left = deadline.saturating_sub(SystemClock.now().monotonic_ms);
+            if known.state.is_final() || left == 0 {
+                return known.state.is_final();
+            }
+            status = self.jobs.wait_status(job, known.version, left.min(1000));
+        }
+        false
+    }
+
     /// Checks, cuts, stores and submits a job, by its number in its chain.
-    fn submit(&self, entry: &JobEntry, plan: JobPlan, args: &[String], step: usize) -> Result<JobId, RuntimeError> {
+    fn submit(
+        &self,
+        entry: &JobEntry,
+        plan: JobPlan,
+        args: &[String],
+        step: usize,
+        chain: &Chain<'_>,
+        interrupt: &Shutdown,
+    ) -> Result<JobId, RuntimeError> {
         let draft = draft(&self.files, plan, &self.environment.settings)?;
         let user = self.files.client().config().user.clone();
         let NewJobReply { job, staging } = self.jobs.new_job(&user)?;
@@ -95,15 +135,22 @@ impl Driver {
             sdk: JobPlan::encode_step(step)?,
             ..draft.spec(entry.name, args, user, program, self.files.uri())?
         };
+        if step == 0 {
+            // From here on there is something to clean up.
+            signals::on_terminate(interrupt)?;
+        }
+        chain.note(job)?;
         let committer = Committer::new(&self.files, draft.output.clone());
         committer.setup_job(&job.to_string())?;
         let submitted = self.stage(job, &staging, &spec).and_then(|request| Ok(self.jobs.submit(&request)?));
         if let Err(error) = submitted {
             // The job may have been taken although the answer was lost; then its output is not ours to remove.
-            if self.jobs.status(job).is_ok_and(|status| status.state != JobState::Prep) {
+            if self.jobs.status(job).is_ok_and(|status| chain::was_submitted(&status)) {
                 return Ok(job);
             }
-            let _first_error_counts = committer.abort_job(&expected_outputs(&spec, job));
+            // The first error counts.
+            let _left = committer.abort_job(&expected_outputs(&spec, job));
+            let _left = DfsPath::parse(&staging).map(|folder| self.files.delete(&folder, true));
             return Err(error);
         }
         Ok(job)
@@ -118,49 +165,6 @@ impl Driver {
         sink.write_all(&bytes).map_err(|source| RuntimeError::Io { what: path.to_string(), source })?;
         sink.close()?;
         Ok(SubmitRequest { job, spec: path.to_string(), sha256: upload::sha256_hex(&bytes) })
-    }
-}
-
-/// Gives the jobs of a chain folders between them, where the program names none, and each the output of the one before as its
-/// input. The folders that are not the user's.
-fn link_steps(steps: &mut [JobPlan]) -> Result<Vec<DfsPath>, RuntimeError> {
-    let mut folders = Vec::new();
-    let mut previous: Option<String> = None;
-    let count = steps.len();
-    for (number, step) in steps.iter_mut().enumerate() {
-        if let Some(input) = previous.take() {
-            step.inputs = vec![input];
-        }
-        if step.output.is_none() && number + 1 < count {
-            let folder = format!("{CHAINED}-{}", SystemEntropy.uuid());
-            folders.push(DfsPath::parse(&folder).map_err(|error| RuntimeError::Refused(error.to_string()))?);
-            step.output = Some(folder);
-        }
-        previous.clone_from(&step.output);
-    }
-    Ok(folders)
-}
-
-/// The folders between the jobs of a chain, which go with it.
-struct Chain<'a> {
-    files: &'a DfsFiles,
-    folders: Vec<DfsPath>,
-}
-
-impl Chain<'_> {
-    /// Leaves them: a job still writes there.
-    fn keep(mut self) {
-        self.folders.clear();
-    }
-}
-
-impl Drop for Chain<'_> {
-    fn drop(&mut self) {
-        for folder in &self.folders {
-            if let Err(error) = self.files.delete(folder, true) {
-                tracing::warn!(%folder, %error, "a folder between two jobs is left");
-            }
-        }
     }
 }
 
@@ -263,24 +267,6 @@ mod tests {
         assert_eq!(spec.settings["my.own"], "");
         let bytes = postcard::to_stdvec(&spec).unwrap();
         assert_eq!(postcard::from_bytes::<JobSpec>(&bytes).unwrap(), spec);
-    }
-
-    #[test]
-    fn a_chain_passes_its_output_on() {
-        let mut first = plan(&["/in"], None);
-        first.then = Some(Box::new(plan(&[], Some("/kept"))));
-        first.then.as_mut().unwrap().then = Some(Box::new(plan(&["ignored"], Some("/out"))));
-        let second = first.clone().into_step(&JobPlan::encode_step(1).unwrap()).unwrap();
-        assert_eq!(second.output.as_deref(), Some("/kept"));
-        assert!(first.clone().into_step(&JobPlan::encode_step(3).unwrap()).is_err());
-        let mut steps = first.into_steps();
-        let folders = link_steps(&mut steps).unwrap();
-        assert_eq!(folders.len(), 1, "the user's own is kept");
-        assert_eq!(steps[0].output.as_deref(), Some(folders[0].as_str()));
-        assert_eq!(
-            (&steps[1].inputs, steps[2].inputs.as_slice()),
-            (&vec![folders[0].to_string()], &["/kept".to_owned()][..])
-        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //!
 //! [`dispatch`] is the first line of any main that has other things to do; [`main`] is all of one that has not.
 
+mod chain;
 mod driver;
 mod environment;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::error::RuntimeError;
 use mammoth_client::{ClientError, JobClient};
-use mammoth_platform::{Shutdown, signals};
+use mammoth_platform::Shutdown;
 use mammoth_protocol::jobs::client::{AttemptEvent, JobState, JobStatus};
 use mammoth_protocol::jobs::{Counters, JobId};
 use std::fmt::Write as _;
@@ -31,12 +31,10 @@ enum Said {
 }
 
 /// Shows a job on standard error until it ends or the user interrupts.
-pub(super) fn watch(jobs: &JobClient, job: JobId) -> Result<Ending, RuntimeError> {
-    let shutdown = Shutdown::new();
-    signals::on_terminate(&shutdown)?;
+pub(super) fn watch(jobs: &JobClient, job: JobId, interrupt: &Shutdown) -> Result<Ending, RuntimeError> {
     let (tell, told) = mpsc::sync_channel(2);
     let interrupted = tell.clone();
-    let _subscription = shutdown.subscribe(move || drop(interrupted.try_send(Said::Interrupted)));
+    let _subscription = interrupt.subscribe(move || drop(interrupted.try_send(Said::Interrupted)));
     let jobs = jobs.clone();
     let follow = move || drop(tell.send(Said::Done(follow(&jobs, job))));
     // Not waited for: it may be in the middle of a long question, and ends with the process.
@@ -83,6 +81,8 @@ struct Screen {
     is_begun: bool,
     progress: Option<(u32, u32)>,
     events_seen: u64,
+    /// What was said of the last attempt that failed.
+    last_failure: String,
 }
 
 impl Screen {
@@ -102,6 +102,7 @@ impl Screen {
                 let _infallible = writeln!(text, "Task Id : {}, Status : {}", event.attempt, event.status);
                 if !event.text.is_empty() {
                     let _infallible = writeln!(text, "{}", event.text.trim_end());
+                    self.last_failure.clone_from(&event.text);
                 }
             }
         }
@@ -115,11 +116,22 @@ impl Screen {
             text.push_str(&counters(&status.counters));
         } else if status.state.is_final() {
             let state = if status.state == JobState::Killed { "KILLED" } else { "FAILED" };
-            let reason = status.reason.as_deref().unwrap_or("unknown");
+            let reason = unsaid(status.reason.as_deref().unwrap_or("unknown"), &self.last_failure);
             let _infallible = writeln!(text, "Job {job} failed with state {state} due to: {reason}");
             text.push_str(&counters(&status.counters));
         }
         text
+    }
+}
+
+/// A job's reason without the words of its last attempt's and the address of its log, if those were shown just before.
+fn unsaid<'a>(reason: &'a str, shown: &str) -> &'a str {
+    let log = |text: &str| text.trim_end().lines().last().filter(|line| line.starts_with("log: ")).map(str::to_owned);
+    let is_shown = log(reason).is_some() && log(reason) == log(shown);
+    let first = shown.lines().next().filter(|line| is_shown && !line.is_empty());
+    match first.and_then(|line| reason.find(line)) {
+        Some(at) => reason[..at].trim_end().trim_end_matches(':'),
+        None => reason,
     }
 }
 
@@ -143,12 +155,12 @@ fn counters(counters: &Counters) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod testing {
     use super::*;
     use mammoth_protocol::jobs::client::TaskCounts;
-    use mammoth_protocol::jobs::{AttemptId, TaskId, TaskKind};
 
-    fn status(state: JobState, map: f32, reduce: f32) -> JobStatus {
+    /// Job 7, which got that far.
+    pub(in crate::program) fn status(state: JobState, map: f32, reduce: f32) -> JobStatus {
         JobStatus {
             job: JobId { cluster_ms: 1_700_000_000_000, number: 7 },
             name: "words".to_owned(),
@@ -168,6 +180,13 @@ mod tests {
             tracking_url: String::new(),
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::status;
+    use super::*;
+    use mammoth_protocol::jobs::{AttemptId, TaskId, TaskKind};
 
     #[test]
     fn a_job_is_shown_in_hadoops_words() {
@@ -213,6 +232,16 @@ mod tests {
             "Job job_1700000000000_0007 failed with state FAILED due to: Task task_1_0007_m_000000 failed 4 times\n";
         assert!(text.contains(line), "{text}");
         assert!(Screen::default().show(&status(JobState::Killed, 0.0, 0.0), &[]).contains("failed with state KILLED"));
+    }
+
+    #[test]
+    fn what_was_said_of_the_last_attempt_is_not_said_again() {
+        let said = "map: no tab\nin line 7\nlog: http://a:1/x_3";
+        let whole = format!("task_1 failed 4 times, last on a:1: {said}");
+        assert_eq!(unsaid(&whole, said), "task_1 failed 4 times, last on a:1");
+        assert_eq!(unsaid(&whole, "map: no tab\nlog: http://a:1/x_2"), whole, "of another attempt");
+        assert_eq!(unsaid("killed by ann", said), "killed by ann");
+        assert_eq!(unsaid("killed by ann", ""), "killed by ann");
     }
 
     #[test]

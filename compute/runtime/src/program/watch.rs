@@ -6,6 +6,7 @@ use mammoth_platform::Shutdown;
 use mammoth_protocol::jobs::client::{AttemptEvent, JobState, JobStatus};
 use mammoth_protocol::jobs::{Counters, JobId};
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -54,7 +55,8 @@ fn follow(jobs: &JobClient, job: JobId) -> Result<Ending, ClientError> {
         let status = jobs.wait_status(job, version, WAIT_MS)?;
         version = status.version;
         let events = new_events(jobs, job, screen.events_seen)?;
-        eprint!("{}", screen.show(&status, &events));
+        // Where nobody reads any more the job is followed all the same: its end is this process's status.
+        let _nobody_reads = std::io::stderr().write_all(screen.show(&status, &events).as_bytes());
         if status.state.is_final() {
             return Ok(if status.state == JobState::Succeeded { Ending::Succeeded } else { Ending::Failed });
         }
@@ -101,7 +103,7 @@ impl Screen {
             if event.status == "FAILED" {
                 let _infallible = writeln!(text, "Task Id : {}, Status : {}", event.attempt, event.status);
                 if !event.text.is_empty() {
-                    let _infallible = writeln!(text, "{}", event.text.trim_end());
+                    let _infallible = writeln!(text, "{}", once(&event.text));
                     self.last_failure.clone_from(&event.text);
                 }
             }
@@ -117,7 +119,7 @@ impl Screen {
         } else if status.state.is_final() {
             let state = if status.state == JobState::Killed { "KILLED" } else { "FAILED" };
             let reason = unsaid(status.reason.as_deref().unwrap_or("unknown"), &self.last_failure);
-            let _infallible = writeln!(text, "Job {job} failed with state {state} due to: {reason}");
+            let _infallible = writeln!(text, "Job {job} failed with state {state} due to: {}", once(reason));
             text.push_str(&counters(&status.counters));
         }
         text
@@ -133,6 +135,19 @@ fn unsaid<'a>(reason: &'a str, shown: &str) -> &'a str {
         Some(at) => reason[..at].trim_end().trim_end_matches(':'),
         None => reason,
     }
+}
+
+/// Why an attempt failed, with everything said once: the end of its log repeats the reason, and tracker and jobtracker each
+/// name a page with that log.
+fn once(text: &str) -> String {
+    let mut lines = text.trim_end().lines();
+    let first = lines.next().unwrap_or_default();
+    let has_page = text.lines().any(|line| line.starts_with("Log: "));
+    let is_new = |line: &&str| {
+        let repeats = !line.trim().is_empty() && first.contains(line.trim());
+        !repeats && !(has_page && line.starts_with("log: "))
+    };
+    std::iter::once(first).chain(lines.filter(is_new)).collect::<Vec<_>>().join("\n")
 }
 
 /// Rounded down, so that 100% is said only of what is done.
@@ -232,6 +247,15 @@ mod tests {
             "Job job_1700000000000_0007 failed with state FAILED due to: Task task_1_0007_m_000000 failed 4 times\n";
         assert!(text.contains(line), "{text}");
         assert!(Screen::default().show(&status(JobState::Killed, 0.0, 0.0), &[]).contains("failed with state KILLED"));
+    }
+
+    #[test]
+    fn the_end_of_a_log_does_not_repeat_the_reason() {
+        let text = "panicked: no tab at a.rs:7\nthread 'main' panicked at a.rs:7:9:\nno tab\nsee line 4\n\
+                    panicked: no tab at a.rs:7\nLog: http://a:1/x\nlog: http://b:2/x\n";
+        let said = "panicked: no tab at a.rs:7\nthread 'main' panicked at a.rs:7:9:\nsee line 4\nLog: http://a:1/x";
+        assert_eq!(once(text), said);
+        assert_eq!(once("lost\nlog: http://b:2/x\n"), "lost\nlog: http://b:2/x");
     }
 
     #[test]

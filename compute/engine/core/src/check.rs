@@ -20,13 +20,16 @@ pub struct Violation {
 type Invariant = fn(&Scheduler) -> Result<(), String>;
 
 /// All invariants, by name.
-const INVARIANTS: [(&str, Invariant); 12] = [
+const INVARIANTS: [(&str, Invariant); 15] = [
     ("cores_are_not_over_committed", cores_are_not_over_committed),
     ("tasks_are_where_executors_run_them", tasks_are_where_executors_run_them),
     ("suspects_run_alone", suspects_run_alone),
     ("one_attempt_brings_a_partition_on", one_attempt_brings_a_partition_on),
     ("one_attempt_may_commit", one_attempt_may_commit),
     ("blocks_are_indexed", blocks_are_indexed),
+    ("hosts_are_counted", hosts_are_counted),
+    ("waiting_partitions_are_indexed", waiting_partitions_are_indexed),
+    ("nothing_waits_that_could_run", nothing_waits_that_could_run),
     ("missing_outputs_are_counted", missing_outputs_are_counted),
     ("every_job_can_go_on", every_job_can_go_on),
     ("results_are_accepted_once", results_are_accepted_once),
@@ -141,6 +144,57 @@ fn blocks_are_indexed(scheduler: &Scheduler) -> Result<(), String> {
         }
     }
     ensure(found == scheduler.holders, || format!("executors hold {found:?}, indexed are {:?}", scheduler.holders))
+}
+
+fn hosts_are_counted(scheduler: &Scheduler) -> Result<(), String> {
+    let mut found: BTreeMap<String, usize> = BTreeMap::new();
+    for executor in scheduler.executors.values().filter(|executor| !executor.condemned) {
+        *found.entry(executor.host.clone()).or_default() += 1;
+    }
+    ensure(found == scheduler.hosts, || format!("hosts are {found:?}, known are {:?}", scheduler.hosts))
+}
+
+/// What placing finds is what is there, but for what it looks at again before it is asked.
+fn waiting_partitions_are_indexed(scheduler: &Scheduler) -> Result<(), String> {
+    for (stage, known, active) in active(scheduler) {
+        let waiting: Vec<u32> = active.waiting.keys().copied().collect();
+        let of = |partition| (scheduler.entry(known, partition), known.hosts(partition));
+        let wrong = active.index.wrong(&waiting, of);
+        ensure(wrong.is_none(), || format!("stage {stage}: {}", wrong.unwrap_or_default()))?;
+    }
+    Ok(())
+}
+
+/// When partitions were last placed, none was left waiting that an executor with room could have taken. Said without the index.
+fn nothing_waits_that_could_run(scheduler: &Scheduler) -> Result<(), String> {
+    let waits = |stage: &StageId| {
+        let known = scheduler.stages.get(stage)?;
+        Some((*stage, known, known.active.as_ref()?))
+    };
+    let stages: Vec<_> = scheduler.order.iter().filter_map(waits).collect();
+    let suspect = |(_, known, active): &(StageId, &Stage, &Active)| {
+        known.suspects.iter().any(|partition| active.waiting.contains_key(partition))
+    };
+    if stages.iter().any(suspect) {
+        // Executors may be kept free for them.
+        return Ok(());
+    }
+    let free: Vec<ExecutorId> =
+        scheduler.executors.keys().copied().filter(|id| scheduler.room(*id).is_some()).collect();
+    for (stage, known, active) in stages {
+        for (partition, waiting) in &active.waiting {
+            let may = |id: &&ExecutorId| match &waiting.bound {
+                Some(bound) => bound.contains(id),
+                None => {
+                    let farthest = scheduler.farthest(known, *partition, waiting.since_ms, scheduler.placed_ms);
+                    scheduler.nearness(stage, *partition, **id) <= farthest
+                }
+            };
+            let found = free.iter().find(may);
+            ensure(found.is_none(), || format!("stage {stage}: executor {found:?} could run partition {partition}"))?;
+        }
+    }
+    Ok(())
 }
 
 fn missing_outputs_are_counted(scheduler: &Scheduler) -> Result<(), String> {

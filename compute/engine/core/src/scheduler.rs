@@ -9,6 +9,7 @@
 //! started reads them, not before.
 
 mod executors;
+mod index;
 mod jobs;
 mod outputs;
 mod place;
@@ -25,6 +26,7 @@ use mammoth_protocol::Now;
 use mammoth_protocol::jobs::ExecutorId;
 use std::collections::{BTreeMap, BTreeSet};
 
+pub(crate) use index::Entry;
 pub(crate) use types::{Active, Executor, Job, Running, Settling, Shuffle, Stage};
 
 /// The scheduler. See the crate's head.
@@ -35,6 +37,8 @@ pub struct Scheduler {
     pub(crate) executors: BTreeMap<ExecutorId, Executor>,
     /// Executors that are never listened to again.
     pub(crate) gone: BTreeSet<ExecutorId>,
+    /// Hosts with executors that are used, and how many.
+    pub(crate) hosts: BTreeMap<String, usize>,
     /// Executors by the cached blocks that they hold.
     pub(crate) holders: BTreeMap<(DatasetId, u32), BTreeSet<ExecutorId>>,
     pub(crate) stages: BTreeMap<StageId, Stage>,
@@ -50,6 +54,10 @@ pub struct Scheduler {
     pub(crate) launches: u64,
     /// Stages with partitions that may be placed, the first job's first.
     pub(crate) order: Vec<StageId>,
+    /// When partitions were last placed.
+    pub(crate) placed_ms: u64,
+    /// Waiting partitions that placing looked at so far: what it costs.
+    pub(crate) looked: u64,
     /// Facts changed that the walk looks at.
     dirty: bool,
     /// Partitions wait for shuffles: a cached block that appears may free them.
@@ -65,6 +73,7 @@ impl Scheduler {
             config,
             now_ms: 0,
             executors: BTreeMap::new(),
+            hosts: BTreeMap::new(),
             gone: BTreeSet::new(),
             holders: BTreeMap::new(),
             stages: BTreeMap::new(),
@@ -75,6 +84,8 @@ impl Scheduler {
             places_lost: BTreeMap::new(),
             launches: 0,
             order: Vec::new(),
+            placed_ms: 0,
+            looked: 0,
             dirty: false,
             blocked: false,
             out: Vec::new(),

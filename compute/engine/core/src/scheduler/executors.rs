@@ -11,6 +11,7 @@ impl Scheduler {
         if self.gone.contains(&executor) || self.executors.contains_key(&executor) {
             return;
         }
+        self.use_host(&host);
         let added = Executor {
             host,
             cores: cores as usize,
@@ -32,6 +33,9 @@ impl Scheduler {
         self.gone.insert(executor);
         let Some(lost) = self.executors.remove(&executor) else { return };
         self.dirty = true;
+        if !lost.condemned {
+            self.leave_host(&lost.host);
+        }
         for block in lost.blocks {
             self.unhold(executor, block);
         }
@@ -63,6 +67,7 @@ impl Scheduler {
         let Some(known) = self.executors.get_mut(&executor).filter(|_| !old) else { return };
         known.blocks.insert(block);
         self.holders.entry(block).or_default().insert(executor);
+        self.mark_block(block);
         // Only what waits for a shuffle can be helped by it.
         self.dirty |= self.blocked;
     }
@@ -84,6 +89,48 @@ impl Scheduler {
                 self.holders.remove(&block);
             }
         }
+        self.mark_block(block);
+    }
+
+    /// Who holds a block, or whether a holder of it is used, has changed: tasks that wait and are near to it may go elsewhere.
+    fn mark_block(&mut self, (dataset, partition): (DatasetId, u32)) {
+        for stage in self.stages.values_mut() {
+            if let Some(active) = &mut stage.active
+                && stage.spec.cached.contains(&dataset)
+                && active.waiting.contains_key(&partition)
+            {
+                active.index.mark(partition);
+            }
+        }
+    }
+
+    /// An executor on the host is used from now on.
+    fn use_host(&mut self, host: &str) {
+        if let Some(count) = self.hosts.get_mut(host) {
+            *count += 1;
+            return;
+        }
+        self.hosts.insert(host.to_owned(), 1);
+        self.mark_host(host);
+    }
+
+    /// An executor on the host is used no longer.
+    fn leave_host(&mut self, host: &str) {
+        let Some(count) = self.hosts.get_mut(host) else { return };
+        *count -= 1;
+        if *count == 0 {
+            self.hosts.remove(host);
+            self.mark_host(host);
+        }
+    }
+
+    /// Whether anything on the host is used has changed: so has where tasks that wait and have their data there may go.
+    fn mark_host(&mut self, host: &str) {
+        for active in self.stages.values_mut().filter_map(|stage| stage.active.as_mut()) {
+            if let Some(near) = active.near.get(host) {
+                active.index.mark_all(near.iter().copied());
+            }
+        }
     }
 
     /// No executor holds anything of the dataset any more.
@@ -92,6 +139,11 @@ impl Scheduler {
             executor.blocks.retain(|(held, _)| *held != dataset);
         }
         self.holders.retain(|(held, _), _| *held != dataset);
+        for stage in self.stages.values_mut().filter(|stage| stage.spec.cached.contains(&dataset)) {
+            if let Some(active) = &mut stage.active {
+                active.index.mark_all(active.waiting.keys().copied());
+            }
+        }
         self.dirty = true;
     }
 
@@ -128,12 +180,14 @@ impl Scheduler {
     }
 
     fn replace(&mut self, executor: ExecutorId, reason: String, charge: bool) {
-        if let Some(known) = self.executors.get_mut(&executor)
-            && !known.condemned
-        {
-            known.condemned = true;
-            self.dirty = true;
-            self.out.push(Command::ReplaceExecutor { executor, reason, charge });
+        let Some(known) = self.executors.get_mut(&executor).filter(|known| !known.condemned) else { return };
+        known.condemned = true;
+        let (host, blocks) = (known.host.clone(), known.blocks.clone());
+        self.leave_host(&host);
+        for block in blocks {
+            self.mark_block(block);
         }
+        self.dirty = true;
+        self.out.push(Command::ReplaceExecutor { executor, reason, charge });
     }
 }

@@ -4,18 +4,21 @@
 //! the least busy executor is kept free for it until there is one. Then executors with room take what they hold blocks of,
 //! then what their host holds, then anything that has nothing to be near to, or waited long enough without any of the stage's
 //! tasks finding a near executor.
+//!
+//! That an executor finds nothing costs next to nothing: the [index](super::index) has what each may take.
 
-use super::{Running, Scheduler, Stage};
+use super::index::{Near, waits_over};
+use super::{Entry, Running, Scheduler, Stage};
 use crate::api::{Command, Locality, StageId, TaskKey};
 use mammoth_protocol::jobs::ExecutorId;
 use std::collections::BTreeSet;
 
-/// Facts that hold for one round of placing.
-struct Round<'a> {
+/// What changes during one round of placing.
+struct Round {
+    /// Executors with room, by the number of tasks that they run.
+    free: BTreeSet<(usize, ExecutorId)>,
     /// Executors that are kept free for suspects.
-    reserved: &'a BTreeSet<ExecutorId>,
-    /// Hosts with executors.
-    hosts: &'a BTreeSet<String>,
+    reserved: BTreeSet<ExecutorId>,
 }
 
 impl Scheduler {
@@ -24,21 +27,25 @@ impl Scheduler {
         if self.order.is_empty() {
             return;
         }
-        let usable = self.executors.values().filter(|executor| !executor.condemned);
-        let hosts: BTreeSet<String> = usable.map(|executor| executor.host.clone()).collect();
-        let mut reserved = BTreeSet::new();
+        self.placed_ms = self.now_ms;
+        let free = self.executors.keys().filter_map(|id| Some((self.room(*id)?, *id))).collect();
+        let mut round = Round { free, reserved: BTreeSet::new() };
         for stage in self.order.clone() {
-            self.place_suspects(stage, &mut reserved);
-            let round = Round { reserved: &reserved, hosts: &hosts };
+            if round.free.is_empty() {
+                return;
+            }
+            self.place_suspects(stage, &mut round);
+            self.look_again(stage);
             for level in [Locality::Process, Locality::Node, Locality::Any] {
                 while let Some((partition, executor)) = self.next(stage, level, &round) {
-                    self.launch(stage, partition, executor, false, &hosts);
+                    self.looked += 1;
+                    self.launch(stage, partition, executor, false, &mut round);
                 }
             }
         }
     }
 
-    fn place_suspects(&mut self, stage: StageId, reserved: &mut BTreeSet<ExecutorId>) {
+    fn place_suspects(&mut self, stage: StageId, round: &mut Round) {
         let Some(known) = self.stages.get(&stage) else { return };
         let Some(active) = &known.active else { return };
         let waiting = known.suspects.iter().filter_map(|partition| Some((*partition, active.waiting.get(partition)?)));
@@ -46,73 +53,83 @@ impl Scheduler {
         // Those that killed fewest first, so that the innocent are out of it before the guilty has used up its tries.
         waiting.sort_by_key(|(partition, _)| known.failures.get(partition).copied().unwrap_or_default());
         for (partition, bound) in waiting {
-            let can = |id: &ExecutorId| bound.as_ref().is_none_or(|bound| bound.contains(id)) && !reserved.contains(id);
+            let can =
+                |id: &ExecutorId| bound.as_ref().is_none_or(|bound| bound.contains(id)) && !round.reserved.contains(id);
             let usable = self.executors.iter().filter(|(id, known)| !known.condemned && known.cores > 0 && can(id));
             let best =
                 usable.min_by_key(|(id, known)| (known.running.len(), self.nearness(stage, partition, **id), **id));
             let Some((id, known)) = best else { continue };
-            let (id, idle) = (*id, known.running.is_empty());
-            if idle {
-                self.launch(stage, partition, id, true, &BTreeSet::new());
+            let (id, running) = (*id, known.running.len());
+            if running == 0 {
+                self.launch(stage, partition, id, true, round);
             } else {
-                reserved.insert(id);
+                round.reserved.insert(id);
+                round.free.remove(&(running, id));
             }
         }
     }
 
     /// The next launch of a stage at a level of nearness: the least busy executor that finds something.
-    fn next(&self, stage: StageId, level: Locality, round: &Round<'_>) -> Option<(u32, ExecutorId)> {
-        let known = self.stages.get(&stage)?;
-        let active = known.active.as_ref()?;
-        let pointless = match level {
-            Locality::Process => known.spec.cached.is_empty(),
-            Locality::Node => known.spec.hosts.is_empty(),
-            Locality::Any => false,
-        };
-        if active.waiting.is_empty() || pointless {
+    fn next(&self, stage: StageId, level: Locality, round: &Round) -> Option<(u32, ExecutorId)> {
+        let active = self.stages.get(&stage)?.active.as_ref()?;
+        let over = waits_over(active.near_ms, self.now_ms, self.config.locality_wait_ms);
+        if !active.index.has(level, over) {
             return None;
         }
-        let mut free: Vec<(usize, ExecutorId)> =
-            self.executors.keys().filter_map(|id| Some((self.room(*id, round.reserved)?, *id))).collect();
-        free.sort_unstable();
-        free.iter().find_map(|(_, id)| Some((self.pick(stage, known, level, *id, round)?, *id)))
+        round.free.iter().find_map(|(_, id)| {
+            let host = &self.executors.get(id)?.host;
+            Some((active.index.first(level, *id, host, over)?, *id))
+        })
     }
 
     /// Tasks that run in an executor, if there is room for another one.
-    fn room(&self, executor: ExecutorId, reserved: &BTreeSet<ExecutorId>) -> Option<usize> {
+    pub(crate) fn room(&self, executor: ExecutorId) -> Option<usize> {
         let known = self.executors.get(&executor)?;
         let alone = || known.running.iter().any(|task| self.tasks.get(task).is_some_and(|running| running.alone));
         let running = known.running.len();
-        let free = running < known.cores && !known.condemned && !reserved.contains(&executor) && !alone();
+        let free = running < known.cores && !known.condemned && !alone();
         free.then_some(running)
     }
 
-    fn pick(&self, stage: StageId, known: &Stage, level: Locality, id: ExecutorId, round: &Round<'_>) -> Option<u32> {
-        let active = known.active.as_ref()?;
-        let executor = self.executors.get(&id)?;
-        let may = |partition: &u32| {
-            let Some(waiting) = active.waiting.get(partition) else { return false };
-            let near = self.nearness(stage, *partition, id);
-            !known.suspects.contains(partition)
-                && match &waiting.bound {
-                    Some(bound) => bound.contains(&id),
-                    None => near <= level && near <= self.farthest(known, *partition, waiting.since_ms, round.hosts),
-                }
-        };
-        match level {
-            Locality::Process => {
-                let held = known.spec.cached.iter().flat_map(|dataset| {
-                    executor.blocks.range((*dataset, 0)..=(*dataset, u32::MAX)).map(|(_, partition)| *partition)
-                });
-                held.into_iter().find(|partition| may(partition))
+    /// Looks again at the partitions of a stage of which something has changed.
+    fn look_again(&mut self, stage: StageId) {
+        let now_ms = self.now_ms;
+        let active = self.stages.get_mut(&stage).and_then(|known| known.active.as_mut());
+        let stale = active.map(|active| active.index.take_stale(now_ms)).unwrap_or_default();
+        for partition in stale {
+            self.looked += 1;
+            let entry = self.stages.get(&stage).and_then(|known| self.entry(known, partition));
+            let Some(known) = self.stages.get_mut(&stage) else { return };
+            let hosts = known.spec.hosts.get(partition as usize).map(Vec::as_slice).unwrap_or_default();
+            if let Some(active) = &mut known.active {
+                active.index.put(partition, entry, hosts);
             }
-            Locality::Node => active.near.get(&executor.host)?.iter().copied().find(|partition| may(partition)),
-            Locality::Any => active.waiting.keys().copied().find(|partition| may(partition)),
         }
     }
 
+    /// What is to be known of a waiting partition; nothing of a suspect.
+    pub(crate) fn entry(&self, known: &Stage, partition: u32) -> Option<Entry> {
+        let waiting = known.active.as_ref()?.waiting.get(&partition)?;
+        if known.suspects.contains(&partition) {
+            return None;
+        }
+        let may = |id: &ExecutorId| waiting.bound.as_ref().is_none_or(|bound| bound.contains(id));
+        let mut held = Vec::new();
+        for (at, dataset) in known.spec.cached.iter().enumerate() {
+            let holders = self.holders.get(&(*dataset, partition)).into_iter().flatten();
+            held.extend(holders.filter(|id| may(id)).map(|id| (*id, at)));
+        }
+        let on_host = |id: &ExecutorId| {
+            self.executors.get(id).is_some_and(|executor| known.hosts(partition).contains(&executor.host))
+        };
+        let bound = waiting.bound.as_ref().map(|bound| bound.iter().map(|id| (*id, on_host(id))).collect());
+        let near = if waiting.bound.is_some() { Near::default() } else { self.near(known, partition) };
+        let entry = Entry { near, held, bound, ..Entry::default() };
+        Some(entry.waited(waiting.since_ms, self.now_ms, self.config.locality_wait_ms))
+    }
+
     /// How near an executor is to the data of a partition.
-    fn nearness(&self, stage: StageId, partition: u32, executor: ExecutorId) -> Locality {
+    pub(crate) fn nearness(&self, stage: StageId, partition: u32, executor: ExecutorId) -> Locality {
         let (Some(known), Some(executor)) = (self.stages.get(&stage), self.executors.get(&executor)) else {
             return Locality::Any;
         };
@@ -125,29 +142,32 @@ impl Scheduler {
         }
     }
 
-    /// How far from its data a partition may go by now: one level further for each wait.
-    fn farthest(&self, known: &Stage, partition: u32, since_ms: u64, hosts: &BTreeSet<String>) -> Locality {
+    /// What a partition can be near to now.
+    fn near(&self, known: &Stage, partition: u32) -> Near {
         let holder = |dataset| self.holders.get(&(dataset, partition)).into_iter().flatten();
-        let process = known.spec.cached.iter().flat_map(|dataset| holder(*dataset)).any(|id| self.is_usable(*id));
-        let node = known.hosts(partition).iter().any(|host| hosts.contains(host));
-        let near_ms = known.active.as_ref().map_or(0, |active| active.near_ms);
-        let waited_ms = self.now_ms.saturating_sub(since_ms.max(near_ms));
-        let levels = waited_ms.checked_div(self.config.locality_wait_ms).unwrap_or(u64::MAX);
-        match (process, node, levels) {
-            (true, _, 0) => Locality::Process,
-            (true, true, 1) | (false, true, 0) => Locality::Node,
-            (true, false, _) | (_, true, _) | (false, false, _) => Locality::Any,
+        Near {
+            process: known.spec.cached.iter().flat_map(|dataset| holder(*dataset)).any(|id| self.is_usable(*id)),
+            node: known.hosts(partition).iter().any(|host| self.hosts.contains_key(host)),
         }
     }
 
-    fn launch(&mut self, stage: StageId, partition: u32, id: ExecutorId, alone: bool, hosts: &BTreeSet<String>) {
+    /// How far from its data a partition may go at some time, having waited since another: one level further for each wait.
+    pub(crate) fn farthest(&self, known: &Stage, partition: u32, since_ms: u64, now_ms: u64) -> Locality {
+        let near_ms = known.active.as_ref().map_or(0, |active| active.near_ms);
+        let over = waits_over(since_ms.max(near_ms), now_ms, self.config.locality_wait_ms);
+        self.near(known, partition).farthest(over)
+    }
+
+    fn launch(&mut self, stage: StageId, partition: u32, id: ExecutorId, alone: bool, round: &mut Round) {
         let locality = self.nearness(stage, partition, id);
         let inputs = self.inputs_of(stage, partition);
-        let near = self
-            .stages
-            .get(&stage)
-            .is_some_and(|known| locality == self.farthest(known, partition, self.now_ms, hosts));
         let now_ms = self.now_ms;
+        let near = self.stages.get(&stage).is_some_and(|known| {
+            // One that is tried alone goes where it can be alone, whatever its host.
+            let near = self.near(known, partition);
+            let near = Near { node: near.node && !alone, ..near };
+            locality == near.farthest(waits_over(now_ms, now_ms, self.config.locality_wait_ms))
+        });
         let Some(known) = self.stages.get_mut(&stage) else { return };
         let Some(mut active) = known.active.take() else { return };
         let attempt = active.attempts.entry(partition).or_insert(0);
@@ -162,6 +182,11 @@ impl Scheduler {
         self.launches += 1;
         self.tasks.insert(task, Running { executor: id, launch: self.launches, alone, cancelled_ms: None });
         if let Some(executor) = self.executors.get_mut(&id) {
+            let running = executor.running.len();
+            round.free.remove(&(running, id));
+            if !alone && running + 1 < executor.cores {
+                round.free.insert((running + 1, id));
+            }
             executor.running.insert(task);
         }
         self.out.push(Command::Launch { task, executor: id, locality, inputs });

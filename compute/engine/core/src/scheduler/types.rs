@@ -1,5 +1,6 @@
 //! What the scheduler knows of each thing.
 
+use super::index::Index;
 use crate::api::{DatasetId, JobSpec, OutputId, PlaceId, StageId, StageSpec, TaskKey};
 use mammoth_protocol::jobs::ExecutorId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -69,6 +70,8 @@ pub(crate) struct Active {
     pub(crate) waiting: BTreeMap<u32, Waiting>,
     /// Those of them that have their data on a host.
     pub(crate) near: BTreeMap<String, BTreeSet<u32>>,
+    /// And by who may take them.
+    pub(crate) index: Index,
     /// Partitions that run. A partition is at most in one of the two.
     pub(crate) running: BTreeMap<u32, TaskKey>,
     /// Next attempt of each partition.
@@ -93,6 +96,7 @@ impl Active {
             generation,
             waiting: BTreeMap::new(),
             near: BTreeMap::new(),
+            index: Index::default(),
             running: BTreeMap::new(),
             attempts: BTreeMap::new(),
             committing: BTreeMap::new(),
@@ -102,8 +106,15 @@ impl Active {
 
     /// Has a partition wait; one that waits already keeps its place.
     pub(crate) fn wait(&mut self, partition: u32, now_ms: u64, bound: Option<BTreeSet<ExecutorId>>, hosts: &[String]) {
-        let waiting = self.waiting.entry(partition).or_insert(Waiting { since_ms: now_ms, bound: None });
-        waiting.bound = bound;
+        if let Some(waiting) = self.waiting.get_mut(&partition) {
+            if waiting.bound != bound {
+                waiting.bound = bound;
+                self.index.mark(partition);
+            }
+            return;
+        }
+        self.waiting.insert(partition, Waiting { since_ms: now_ms, bound });
+        self.index.mark(partition);
         for host in hosts {
             if let Some(near) = self.near.get_mut(host) {
                 near.insert(partition);
@@ -116,6 +127,7 @@ impl Active {
     /// Takes a partition out of those that wait.
     pub(crate) fn unwait(&mut self, partition: u32, hosts: &[String]) {
         self.waiting.remove(&partition);
+        self.index.remove(partition, hosts);
         for host in hosts {
             if let Some(near) = self.near.get_mut(host) {
                 near.remove(&partition);

@@ -1,5 +1,6 @@
 //! The scheduler, rule by rule.
 
+mod cost;
 mod endings;
 mod failures;
 mod indeterminate;

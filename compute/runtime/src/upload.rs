@@ -17,7 +17,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 /// The image that this process runs, even if its file was replaced or deleted since.
-const OWN_IMAGE: &str = "/proc/self/exe";
+pub const OWN_IMAGE: &str = "/proc/self/exe";
 /// Bytes copied at once.
 const CHUNK: usize = 1 << 20;
 /// Everybody may add programs, nobody may replace another's.
@@ -58,7 +58,11 @@ fn open(path: &Path) -> Result<File, RuntimeError> {
     File::open(path).map_err(local(path))
 }
 
-fn own_digest() -> Result<(String, u64), RuntimeError> {
+/// SHA-256 in lower-case hex and length of the image that this process runs. Computed once.
+///
+/// # Errors
+/// The image cannot be read.
+pub fn own_digest() -> Result<(String, u64), RuntimeError> {
     if let Some(known) = OWN.get() {
         return Ok(known.clone());
     }

@@ -73,7 +73,7 @@ impl LogDisk for GatedDisk {
 
 /// A driver over a disk in memory, and what it tells the thread of the jobtracker's own folder.
 struct Running {
-    mailbox: Mailbox,
+    handle: DriverHandle,
     gate: Gate,
     files: Files,
     workers: Workers,
@@ -81,7 +81,7 @@ struct Running {
 }
 
 fn start() -> Running {
-    let (shutdown, gate, mailbox, files) = (Shutdown::new(), Gate::default(), Mailbox::default(), Files::default());
+    let (shutdown, gate, handle, files) = (Shutdown::new(), Gate::default(), DriverHandle::default(), Files::default());
     let workers = Workers::new(shutdown.clone());
     let disk = MemoryDisk::new();
     Log::format(&mut disk.clone(), "JT-test").expect("formatted");
@@ -89,20 +89,20 @@ fn start() -> Running {
     let state = State::new(CoreConfig::default(), SystemClock.now());
     let recovered = recover(GatedDisk { disk, gate: gate.clone() }, &store, "JT-test", state).expect("recovered");
     let parts = Parts { log: recovered.log, store, lock: None, applied: Seq(0), tail_bytes: 0 };
-    let poked = mailbox.clone();
+    let poked = handle.mailbox.clone();
     let journal =
         Journal::start(parts, CheckpointPolicy::default(), &workers, move || poked.poke()).expect("a journal");
     let clock = Arc::new(SystemClock);
-    let driver = Driver::new(recovered.state, journal, mailbox.clone(), clock, files.handle(), Figures::default());
+    let driver = Driver::new(recovered.state, journal, handle.clone(), clock, files.handle(), Figures::default());
     workers.thread("driver", move || driver.run()).expect("a thread");
-    Running { mailbox, gate, files, workers, shutdown }
+    Running { handle, gate, files, workers, shutdown }
 }
 
 impl Running {
     /// Wants a change and does not wait for the answer.
     async fn send(&self, command: Command) -> oneshot::Receiver<Result<Reply, FsError>> {
         let (answer, waiting) = oneshot::channel();
-        assert!(self.mailbox.handle().inbox.put(Lane::Client, Ask::Command { command, answer }).await.is_ok());
+        self.handle.mailbox.tell(Lane::Client, Ask::Command { command, answer }).await;
         waiting
     }
 
@@ -117,13 +117,13 @@ impl Running {
             let _nobody_waits = seen.send(());
             Box::new(|| {})
         });
-        assert!(self.mailbox.handle().inbox.put(Lane::Client, Ask::Look(look)).await.is_ok());
+        self.handle.mailbox.tell(Lane::Client, Ask::Look(look)).await;
         looked.await.expect("looked");
     }
 
     fn end(self) {
         self.gate.shut(false);
-        self.mailbox.close();
+        self.handle.mailbox.close();
         self.shutdown.trigger();
         self.workers.join(PATIENCE).expect("it ends in order");
     }

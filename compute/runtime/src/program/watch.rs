@@ -145,7 +145,8 @@ fn once(text: &str) -> String {
     let has_page = text.lines().any(|line| line.starts_with("Log: "));
     let is_new = |line: &&str| {
         let repeats = !line.trim().is_empty() && first.contains(line.trim());
-        !repeats && !(has_page && line.starts_with("log: "))
+        let other_page = has_page && line.starts_with("log: ");
+        !repeats && !other_page
     };
     std::iter::once(first).chain(lines.filter(is_new)).collect::<Vec<_>>().join("\n")
 }

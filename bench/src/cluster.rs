@@ -1,6 +1,6 @@
 //! A real cluster for the measurements: the release programs, any free ports, a temporary folder.
 
-use crate::meter::{Cpu, cpu_of, memory_mib};
+use crate::meter::{Cpu, cpu_of_family, memory_mib};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -68,13 +68,24 @@ impl Cluster {
 
     /// One of the namenode's addresses.
     pub(crate) fn namenode(&self, door: &str) -> Result<String, String> {
-        let running = self.running()?;
-        running["daemons"][0][door].as_str().map(str::to_owned).ok_or_else(|| format!("no address {door}"))
+        self.address("namenode", door)
     }
 
-    /// CPU seconds of all its processes.
+    /// One of the jobtracker's addresses.
+    pub(crate) fn jobtracker(&self, door: &str) -> Result<String, String> {
+        self.address("jobtracker", door)
+    }
+
+    fn address(&self, role: &str, door: &str) -> Result<String, String> {
+        let running = self.running()?;
+        let daemons = running["daemons"].as_array().into_iter().flatten();
+        let found = daemons.filter(|daemon| daemon["name"] == role).find_map(|daemon| daemon[door].as_str());
+        found.map(str::to_owned).ok_or_else(|| format!("no address {door} of the {role}"))
+    }
+
+    /// CPU seconds of all its processes, tasks that have ended included.
     pub(crate) fn cpu(&self) -> Result<Cpu, String> {
-        Ok(self.pids()?.into_iter().map(cpu_of).sum())
+        Ok(self.pids()?.into_iter().map(cpu_of_family).sum())
     }
 
     /// Resident memory of all its processes, MiB.

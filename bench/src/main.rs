@@ -1,11 +1,14 @@
 //! What Mammoth costs, beside what the machine could do at best, in one run. No figure passes or fails: machines differ, and
 //! the ratios within a run are what can be compared.
 //!
-//! `cargo run --release -p mammoth-bench [-- --mib N] [--files N] [--runs N]`
+//! `cargo run --release -p mammoth-bench [-- --mib N] [--files N] [--runs N] [--numbers N] [--only PART]`, where PART is floors,
+//! start, data, metadata, jobs or chain.
 
+mod chain;
 mod cluster;
 mod data;
 mod floors;
+mod jobs;
 mod metadata;
 mod meter;
 mod primitives;
@@ -21,13 +24,20 @@ pub(crate) struct Scale {
     pub(crate) files: u64,
     /// Repetitions of the data path; medians are printed.
     pub(crate) runs: usize,
+    /// Numbers that go through the chain of maps.
+    pub(crate) numbers: u64,
+    /// The only part to measure; all without it.
+    pub(crate) only: Option<String>,
 }
+
+const USAGE: &str =
+    "mammoth-bench [--mib N] [--files N] [--runs N] [--numbers N] [--only floors|start|data|metadata|jobs|chain]";
 
 fn main() -> ExitCode {
     let scale = match parse(std::env::args().skip(1)) {
         Ok(scale) => scale,
         Err(reason) => {
-            eprintln!("mammoth-bench: {reason}\nusage: mammoth-bench [--mib N] [--files N] [--runs N]");
+            eprintln!("mammoth-bench: {reason}\nusage: {USAGE}");
             return ExitCode::from(255);
         }
     };
@@ -41,23 +51,40 @@ fn main() -> ExitCode {
 }
 
 fn parse(mut args: impl Iterator<Item = String>) -> Result<Scale, String> {
-    let mut scale = Scale { mib: 1024, files: 100_000, runs: 3 };
+    let mut scale = Scale { mib: 1024, files: 100_000, runs: 3, numbers: 100_000_000, only: None };
     while let Some(arg) = args.next() {
-        let value = args.next().ok_or_else(|| format!("{arg} needs a number"))?;
+        let value = args.next().ok_or_else(|| format!("{arg} needs a value"))?;
+        if arg == "--only" {
+            scale.only = Some(value);
+            continue;
+        }
         let number: u64 = value.parse().map_err(|_| format!("{arg} {value}: not a number"))?;
         match arg.as_str() {
             "--mib" => scale.mib = number,
             "--files" => scale.files = number,
             "--runs" => scale.runs = usize::try_from(number).map_err(|e| e.to_string())?.max(1),
+            "--numbers" => scale.numbers = number.max(1),
             _ => return Err(format!("unknown option {arg}")),
         }
     }
     Ok(scale)
 }
 
+type Part = fn(&Scale) -> Result<(), String>;
+
 fn run(scale: &Scale) -> Result<(), String> {
-    floors::measure()?;
-    start::measure()?;
-    data::measure(scale)?;
-    metadata::measure(scale)
+    let parts: [(&str, Part); 6] = [
+        ("floors", |_| floors::measure()),
+        ("start", |_| start::measure()),
+        ("data", data::measure),
+        ("metadata", metadata::measure),
+        ("chain", |scale| chain::measure(scale.numbers)),
+        ("jobs", jobs::measure),
+    ];
+    let wanted = |name: &str| scale.only.as_deref().is_none_or(|only| only == name);
+    let mut chosen = parts.into_iter().filter(|(name, _)| wanted(name)).peekable();
+    if chosen.peek().is_none() {
+        return Err(format!("--only {}: no such part; {USAGE}", scale.only.as_deref().unwrap_or_default()));
+    }
+    chosen.try_for_each(|(_, part)| part(scale))
 }

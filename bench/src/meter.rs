@@ -1,8 +1,13 @@
 //! Wall time, CPU seconds and memory, from the system's own accounts.
 
 use mammoth_platform::clock::{Clock, SystemClock};
+use std::collections::BTreeSet;
 use std::iter::Sum;
 use std::ops::{Add, Sub};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// Clock ticks per second in `/proc` (fixed on Linux's common architectures).
 const TICKS: f64 = 100.0;
@@ -84,6 +89,12 @@ pub(crate) fn cpu_of(pid: u32) -> Cpu {
     Cpu::of_fields(&stat_fields(pid), 11)
 }
 
+/// CPU that a process and its ended and awaited children have used.
+pub(crate) fn cpu_of_family(pid: u32) -> Cpu {
+    let fields = stat_fields(pid);
+    Cpu::of_fields(&fields, 11) + Cpu::of_fields(&fields, 13)
+}
+
 /// CPU of this process, all threads.
 pub(crate) fn cpu_of_self() -> Cpu {
     cpu_of(std::process::id())
@@ -102,6 +113,59 @@ pub(crate) fn warm(mib: u64) {
     let mut memory = vec![0_u8; bytes];
     memory.iter_mut().step_by(4096).for_each(|byte| *byte = 1);
     std::hint::black_box(&mut memory);
+}
+
+/// Pause between two looks at the memory of many processes.
+const LOOK_PAUSE: Duration = Duration::from_millis(50);
+
+/// Watches the memory of processes and all that descend from them or from this one.
+pub(crate) struct Peak {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<f64>,
+}
+
+impl Peak {
+    /// Starts to watch.
+    pub(crate) fn watch(roots: Vec<u32>) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            let mut peak = 0.0_f64;
+            while !stopped.load(Ordering::Relaxed) {
+                let sum =
+                    family(&roots).into_iter().map(|pid| memory_line(&format!("/proc/{pid}/smaps_rollup"), "Pss:"));
+                peak = peak.max(sum.sum());
+                std::thread::sleep(LOOK_PAUSE);
+            }
+            peak
+        });
+        Self { stop, thread }
+    }
+
+    /// The most that they held together, MiB; a page that several share counts once.
+    pub(crate) fn end(self) -> f64 {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap_or(f64::NAN)
+    }
+}
+
+/// Processes, what descends from them, and what descends from this one.
+fn family(roots: &[u32]) -> BTreeSet<u32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let parents: Vec<(u32, u32)> = pids.filter_map(|pid| Some((pid, stat_fields(pid).get(1)?.parse().ok()?))).collect();
+    let own = std::process::id();
+    let mut family: BTreeSet<u32> = roots.iter().copied().chain([own]).collect();
+    loop {
+        let before = family.len();
+        family.extend(
+            parents.iter().filter(|(_, parent)| family.contains(parent)).map(|(pid, _)| *pid).collect::<Vec<_>>(),
+        );
+        if family.len() == before {
+            family.remove(&own);
+            return family;
+        }
+    }
 }
 
 /// A memory figure of a process in MiB: `VmRSS` now, `VmHWM` at its peak.

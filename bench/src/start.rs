@@ -5,7 +5,7 @@ use crate::meter::Wall;
 
 /// Prints start times and idle memory, in one process and in several.
 pub(crate) fn measure() -> Result<(), String> {
-    println!("start, a namenode and three datanodes");
+    println!("start, a namenode, three datanodes, a jobtracker and three tasktrackers");
     for (processes, name) in [(false, "one process"), (true, "--processes")] {
         let cluster = Cluster::new(processes)?;
         let wall = Wall::start();

@@ -1,5 +1,6 @@
 //! One file at a time.
 
+use super::ahead;
 use super::progress::Progress;
 use crate::fault::{Fault, PathIssue};
 use crate::fs::WriteOptions;
@@ -67,6 +68,14 @@ impl Default for Options {
     }
 }
 
+/// What is copied.
+enum Input<'a> {
+    /// A file of a length that is known, as far as nobody writes to it.
+    File { input: Box<dyn Read + Send>, len: u64 },
+    /// What ends when it ends; a pipe has a thread of its own already.
+    Stream(&'a mut dyn Read),
+}
+
 /// What copying one file needs.
 pub(crate) struct Engine {
     pub(super) options: Options,
@@ -87,9 +96,10 @@ impl Engine {
             return Err(source.fault(PathIssue::Symlink));
         }
         self.check_free(target)?;
-        let mut input = source.fs.open(&source.path, 0, self.options.verify)?;
+        let input = source.fs.open(&source.path, 0, self.options.verify)?;
+        let input = Input::File { input, len: status.len };
         let progress = Progress::new(self.draws, source.name(), Some(status.len));
-        self.copy_stream(&source.shown, &mut *input, target, progress)?;
+        self.copy_stream(&source.shown, input, target, progress)?;
         self.preserve(source, target)?;
         if self.options.moves { remove_source(source) } else { Ok(()) }
     }
@@ -97,7 +107,7 @@ impl Engine {
     /// Writes all that `input` gives to exactly `target`; `name` is what errors of the input are about.
     pub(crate) fn copy_input(&self, name: &str, input: &mut dyn Read, target: &Item) -> Result<(), Fault> {
         self.check_free(target)?;
-        self.copy_stream(name, input, target, Progress::new(self.draws, target.name(), None))
+        self.copy_stream(name, Input::Stream(input), target, Progress::new(self.draws, target.name(), None))
     }
 
     fn check_free(&self, target: &Item) -> Result<(), Fault> {
@@ -107,7 +117,7 @@ impl Engine {
         Ok(())
     }
 
-    fn copy_stream(&self, name: &str, input: &mut dyn Read, target: &Item, progress: Progress) -> Result<(), Fault> {
+    fn copy_stream(&self, name: &str, input: Input<'_>, target: &Item, progress: Progress) -> Result<(), Fault> {
         if self.options.direct {
             return self.write(name, input, target, &target.path, progress);
         }
@@ -124,7 +134,7 @@ impl Engine {
     fn write(
         &self,
         name: &str,
-        input: &mut dyn Read,
+        input: Input<'_>,
         target: &Item,
         path: &str,
         mut progress: Progress,
@@ -132,10 +142,14 @@ impl Engine {
         let options =
             WriteOptions { overwrite: true, lazy: self.options.lazy, checksum_file: self.options.checksum_file };
         let mut sink = target.fs.create(path, options)?;
-        pump(name, input, &target.shown, &mut *sink, |bytes| {
+        let each = |bytes| {
             progress.add(bytes);
             if self.stop.is_triggered() { Err(Fault::Interrupted) } else { Ok(()) }
-        })?;
+        };
+        match input {
+            Input::File { input, len } => ahead::copy(name, input, len, &target.shown, &mut *sink, each)?,
+            Input::Stream(input) => pump(name, input, &target.shown, &mut *sink, each)?,
+        }
         sink.finish()?;
         progress.end();
         Ok(())

@@ -3,6 +3,7 @@
 //! A file is written under `name._COPYING_` and renamed when it is complete, so that nobody mistakes a part for the whole; a
 //! copy that fails deletes its temporary file.
 
+mod ahead;
 mod engine;
 mod parallel;
 mod progress;

@@ -8,7 +8,7 @@ use crate::door::Door;
 use crate::driver::Manager;
 use crate::error::EngineError;
 use crate::events::EventLog;
-use crate::hub::{Hub, Input};
+use crate::hub::{Fault, Hub, Input};
 use crate::image;
 use crate::local::settings_map;
 use mammoth_client::{ClientError, JobClient};
@@ -292,11 +292,12 @@ impl Polling {
             orders.release.remove(executor);
         }
         drop(orders);
-        for ExecutorState { executor, ended, .. } in reply.executors {
+        for ExecutorState { executor, ended, tracker_lost, .. } in reply.executors {
             if let Some(reason) = ended
                 && self.told.insert(executor)
             {
-                self.parts.hub.send(Input::Lost { executor, reason, charge: true });
+                let fault = if tracker_lost { Fault::Tracker } else { Fault::Own };
+                self.parts.hub.send(Input::Lost { executor, reason, fault });
             }
         }
         if let Some(reason) = reply.killed {

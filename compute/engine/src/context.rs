@@ -339,10 +339,11 @@ impl Context {
             stages: with_blobs,
             result,
             partitions: action.partitions.unwrap_or_else(|| (0..total).collect()),
-            waiter: Ticket::new(&waiter),
+            waiter: Ticket::new(&waiter, &self.inner.hub),
         };
         if !self.inner.hub.send(Input::Submit(Box::new(submission))) {
-            return Err(EngineError::Ended("the context was stopped".to_owned()));
+            let reason = self.inner.hub.closed().unwrap_or_else(|| "the context was stopped".to_owned());
+            return Err(EngineError::Ended(reason));
         }
         let results = waiter.wait();
         drop(action.blobs);

@@ -2,7 +2,7 @@
 
 use crate::context::RESULTS_MAX;
 use crate::error::EngineError;
-use crate::hub::{Hub, Input};
+use crate::hub::{Fault, Hub, Input};
 use crate::program::BlobId;
 use crate::wire::{
     EXECUTOR_HEADER, Hello, NumberedReport, Orders, OrdersWanted, SECRET_HEADER, Welcome, proof, routes,
@@ -25,6 +25,8 @@ use tokio::sync::oneshot;
 
 /// Longest message that is no report.
 const MESSAGE_MAX: usize = 64 * 1024;
+/// Longest farewell.
+const REASON_MAX: usize = 1024;
 /// Longest report: a result and what goes with it.
 const REPORT_MAX: usize = RESULTS_MAX as usize + (64 << 20);
 /// How long a report may take to arrive.
@@ -93,6 +95,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route(routes::ORDERS, post(orders))
         .route(routes::REPORT, post(report))
         .route(routes::HEARD, post(heard))
+        .route(routes::BYE, post(bye))
         .route(routes::BLOB, get(blob))
         .with_state(shared)
 }
@@ -159,7 +162,9 @@ async fn hello(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Body
         let (theirs, ours) = (short(&hello.image), short(&shared.image));
         let reason =
             format!("executor {executor} on {} runs another build than the driver: {theirs}, not {ours}", hello.host);
-        tracing::error!("{reason}");
+        tracing::debug!("{reason}");
+        let (hub, told) = (Arc::clone(&shared.hub), Input::Stranger { executor, reason: reason.clone() });
+        tokio::task::spawn_blocking(move || hub.send(told)).await.map_err(broken)?;
         welcome.refused = Some(reason);
     }
     if welcome.refused.is_none() {
@@ -234,6 +239,18 @@ async fn heard(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Result<
     shared.hub.knows(executor)?;
     let hub = Arc::clone(&shared.hub);
     tokio::task::spawn_blocking(move || hub.send(Input::Heard(executor))).await.map_err(broken)?;
+    Ok(())
+}
+
+/// An executor ends with its tracker, and says so while it can.
+async fn bye(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Body) -> Result<(), Refusal> {
+    let executor = shared.caller(&headers)?;
+    shared.hub.knows(executor)?;
+    let bytes = read_limited(body, REASON_MAX).await.map_err(bad)?;
+    let reason = String::from_utf8_lossy(&bytes).into_owned();
+    let hub = Arc::clone(&shared.hub);
+    let told = Input::Lost { executor, reason, fault: Fault::Tracker };
+    tokio::task::spawn_blocking(move || hub.send(told)).await.map_err(broken)?;
     Ok(())
 }
 

@@ -123,6 +123,8 @@ pub(crate) struct Driver {
     /// Events that carrying out commands gave.
     follow: VecDeque<Event>,
     ended: Option<Option<String>>,
+    /// An executor was let in.
+    met: bool,
 }
 
 impl Driver {
@@ -146,6 +148,7 @@ impl Driver {
             held: BTreeMap::new(),
             follow: VecDeque::new(),
             ended: None,
+            met: false,
         };
         driver.events.add(app);
         while driver.ended.is_none() {

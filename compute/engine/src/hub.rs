@@ -26,13 +26,24 @@ pub(crate) enum Input {
     /// An executor reported.
     Report(ExecutorId, Report),
     /// An executor's process ended, or the cluster says that it did.
-    Lost { executor: ExecutorId, reason: String, charge: bool },
+    Lost { executor: ExecutorId, reason: String, fault: Fault },
+    /// An executor of another build was not let in.
+    Stranger { executor: ExecutorId, reason: String },
     /// An action begins.
     Submit(Box<crate::driver::Submission>),
     /// Nothing reads these any more.
     Freed(crate::plan::Freed),
     /// The application ends: why, unless well.
     Stop { failure: Option<String> },
+}
+
+/// What an executor was lost by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Perhaps by a task in it.
+    Own,
+    /// With its tracker, and with it all that lay there.
+    Tracker,
 }
 
 /// See the module.
@@ -216,11 +227,18 @@ impl Hub {
 
     /// Stops listening to an executor.
     pub(crate) fn forget(&self, executor: ExecutorId, reason: &str) {
-        if let Some(slot) = self.state().executors.get_mut(&executor) {
-            slot.gone.get_or_insert_with(|| reason.to_owned());
-            slot.orders.clear();
-        }
+        // Also one that has not said hello yet: it must not be let in any more.
+        let mut state = self.state();
+        let slot = state.executors.entry(executor).or_default();
+        slot.gone.get_or_insert_with(|| reason.to_owned());
+        slot.orders.clear();
+        drop(state);
         self.wake();
+    }
+
+    /// Why nothing is listened to any more, once that is so.
+    pub(crate) fn closed(&self) -> Option<String> {
+        self.state().closed.clone()
     }
 
     /// Stops listening to all.

@@ -38,6 +38,7 @@ pub mod ops;
 pub mod plan;
 mod processes;
 pub mod program;
+mod scratch;
 pub mod shuffle;
 pub mod task;
 mod wire;

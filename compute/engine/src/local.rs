@@ -7,48 +7,17 @@ use crate::executor::Site;
 use crate::executor::link::Link;
 use crate::executor::serve::serve;
 use crate::hub::{DirectLink, Hub, Input};
+use crate::scratch::Scratch;
 use crate::wire::{Hello, PlaceAddress};
-use mammoth_platform::{Entropy, SystemEntropy, process};
+use mammoth_platform::process;
 use mammoth_protocol::jobs::event::AppEvent;
 use mammoth_protocol::jobs::{AppId, ExecutorId, Resources};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
 /// How long tasks that were told to stop may take before the context no longer waits for them.
 const STOP_WAIT: Duration = Duration::from_secs(5);
-
-/// A folder that goes with its owner.
-#[derive(Debug)]
-pub(crate) struct Scratch {
-    path: PathBuf,
-}
-
-impl Scratch {
-    /// A new folder in the system's one for temporary files.
-    pub(crate) fn new() -> Result<Self, EngineError> {
-        let name = format!("mammoth-rdd-{}-{}", std::process::id(), SystemEntropy.uuid());
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path).map_err(EngineError::io(format!("create {}", path.display())))?;
-        Ok(Self { path })
-    }
-
-    /// A folder in it.
-    pub(crate) fn folder(&self, name: &str) -> Result<PathBuf, EngineError> {
-        let path = self.path.join(name);
-        std::fs::create_dir_all(&path).map_err(EngineError::io(format!("create {}", path.display())))?;
-        Ok(path)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.path) {
-            tracing::debug!(%error, folder = %self.path.display(), "a folder for temporary files was left behind");
-        }
-    }
-}
 
 /// The event that begins an application without a cluster.
 pub(crate) fn app_started(options: &Options, master: &str) -> AppEvent {

@@ -7,9 +7,10 @@ use crate::context::{Cluster, Context, Options};
 use crate::door::Door;
 use crate::driver::Manager;
 use crate::error::EngineError;
-use crate::hub::{Hub, Input};
+use crate::hub::{Fault, Hub, Input};
 use crate::image::{self, OWN_IMAGE};
-use crate::local::{Scratch, app_started, settings_map};
+use crate::local::{app_started, settings_map};
+use crate::scratch::Scratch;
 use mammoth_platform::{Deadline, Entropy, SystemClock, SystemEntropy, process};
 use mammoth_protocol::Uuid;
 use mammoth_protocol::jobs::link::{ExecutorAssignment, ROLE_VARIABLE, Role, ToChild};
@@ -134,7 +135,7 @@ fn launch(assignment: &ExecutorAssignment, hub: &Arc<Hub>) -> Result<Process, En
             Ok(status) => format!("its process ended: {status}"),
             Err(error) => format!("its process cannot be waited for: {error}"),
         };
-        hub.send(Input::Lost { executor, reason, charge: true });
+        hub.send(Input::Lost { executor, reason, fault: Fault::Own });
     };
     std::thread::Builder::new().name(format!("watch-{executor}")).spawn(watch).map_err(failed())?;
     Ok(process)

@@ -22,6 +22,8 @@ pub(crate) mod routes {
     pub(crate) const REPORT: &str = "/executor/v1/report";
     /// POST nothing: nothing.
     pub(crate) const HEARD: &str = "/executor/v1/heard";
+    /// POST a reason as text: nothing.
+    pub(crate) const BYE: &str = "/executor/v1/bye";
     /// GET: the bytes of a blob.
     pub(crate) const BLOB: &str = "/executor/v1/blob/{blob}";
 }

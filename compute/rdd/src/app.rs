@@ -2,6 +2,7 @@
 
 use crate::{Context, Error};
 use mammoth_runtime::program::{self, AppEntry, Invocation};
+use std::io::Write;
 use std::process::ExitCode;
 
 /// What an application returns: any error ends the program with one line and status 1.
@@ -56,7 +57,8 @@ pub fn drive(invocation: Invocation, app: App) -> ExitCode {
     match run(&invocation, app) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{name}: {error}");
+            // Not `eprintln`: that panics where nobody reads any more.
+            let _gone = writeln!(std::io::stderr(), "{name}: {error}");
             ExitCode::FAILURE
         }
     }

@@ -255,11 +255,18 @@ fn executors_end_when_their_driver_is_killed() {
     let own = std::env::current_exe().unwrap();
     let mut victim =
         std::process::Command::new(own).env(VICTIM, "1").stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let victim_pid = victim.id();
     let mut line = String::new();
     BufReader::new(victim.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let executors: Vec<u32> = line.split_whitespace().map(|pid| pid.parse().unwrap()).collect();
     assert_eq!(executors.len(), 2);
     assert!(executors.iter().all(|pid| is_running(*pid)));
+    let folders = || {
+        let ours = format!("mammoth-rdd-{}-", victim_pid);
+        let found = std::fs::read_dir(std::env::temp_dir()).unwrap().flatten();
+        found.filter(|entry| entry.file_name().to_string_lossy().starts_with(&ours)).count()
+    };
+    assert_eq!(folders(), 1);
     victim.kill().unwrap();
     victim.wait().unwrap();
     let deadline = Deadline::after(&SystemClock, Duration::from_secs(30));
@@ -267,6 +274,7 @@ fn executors_end_when_their_driver_is_killed() {
         assert!(!deadline.is_over(&SystemClock), "executors outlive their driver");
         std::thread::sleep(Duration::from_millis(5)); // poll
     }
+    assert_eq!(folders(), 0, "they take its folder along");
 }
 
 fn no_process_remains() {

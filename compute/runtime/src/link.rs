@@ -53,6 +53,14 @@ impl Link {
     /// # Errors
     /// Standard input is no link, or ends before it said anything.
     pub fn of_stdin() -> Result<(ToChild, Self), RuntimeError> {
+        Self::of_stdin_with(|_| {})
+    }
+
+    /// As [`Self::of_stdin`], with last words: what is called when the tracker is gone, before this process ends.
+    ///
+    /// # Errors
+    /// As [`Self::of_stdin`].
+    pub fn of_stdin_with(last_words: impl FnOnce(&str) + Send + 'static) -> Result<(ToChild, Self), RuntimeError> {
         let failed = |source: rustix::io::Errno| RuntimeError::Io {
             what: "take over standard input".to_owned(),
             source: source.into(),
@@ -64,7 +72,10 @@ impl Link {
         let writer = File::from(socket);
         let reader =
             writer.try_clone().map_err(|source| RuntimeError::Io { what: "tracker link".to_owned(), source })?;
-        Self::over(reader, writer, end_process)
+        Self::over(reader, writer, |why| {
+            last_words(why);
+            end_process(why);
+        })
     }
 
     /// A link over any two streams; `ended` is called on the reading thread when the tracker is gone.

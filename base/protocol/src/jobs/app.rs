@@ -105,6 +105,9 @@ pub struct ExecutorState {
     pub resources: Resources,
     /// Set once it has ended: why.
     pub ended: Option<String>,
+    /// It ended as its tasktracker is lost, and with that all that lay there.
+    #[serde(default)]
+    pub tracker_lost: bool,
 }
 
 /// One application, as clients and pages show it.

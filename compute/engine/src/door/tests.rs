@@ -52,6 +52,7 @@ fn everybody_else_is_not() {
         reason
     };
     assert!(refused("secret", ONE, "another image").contains("runs another build than the driver"));
+    assert!(matches!(inbox.try_recv(), Ok(Input::Stranger { executor: ONE, .. })), "its application cannot begin");
     assert!(refused("wrong", ONE, "image").contains("the secret is not the application's"));
     assert!(refused("secret", ExecutorId(2), "image").contains("another executor"));
     let stranger = link(&door, "secret", ExecutorId(2));
@@ -61,6 +62,30 @@ fn everybody_else_is_not() {
         "nothing is shown without it"
     );
     assert!(inbox.try_recv().is_err(), "the driver heard of none of it");
+}
+
+#[test]
+fn an_executor_that_ends_with_its_tracker_is_lost_with_it() {
+    let (door, hub, inbox) = open();
+    link(&door, "wrong", ONE).bye("the tracker is gone");
+    assert!(inbox.try_recv().is_err(), "somebody else's");
+    link(&door, "secret", ONE).bye("the tracker is gone");
+    let told = inbox.try_recv();
+    assert!(matches!(told, Ok(Input::Lost { executor: ONE, fault: Fault::Tracker, .. })), "{told:?}");
+    hub.forget(ONE, "it is gone");
+    link(&door, "secret", ONE).bye("the tracker is gone");
+    assert!(inbox.try_recv().is_err(), "it is gone already");
+}
+
+#[test]
+fn an_executor_that_was_lost_before_it_said_hello_is_not_let_in() {
+    let (door, hub, inbox) = open();
+    hub.admit_all();
+    let late = ExecutorId(7);
+    hub.forget(late, "its tracker was silent");
+    let Gone(reason) = link(&door, "secret", late).hello(&Hello { executor: late, ..hello("image") }).unwrap_err();
+    assert_eq!(reason, "its tracker was silent");
+    assert!(inbox.try_recv().is_err());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::{Driver, ExecutorInfo, JobInfo, StageInfo, Submission};
 use crate::error::EngineError;
-use crate::hub::Input;
+use crate::hub::{Fault, Input};
 use crate::wire::{Hello, Report, TaskReport, WireEnd};
 use mammoth_engine_core::api::{Event, JobSpec, StageId, TaskEnd};
 use mammoth_platform::{Clock, SystemClock};
@@ -22,7 +22,9 @@ impl Driver {
                 }
             }
             Input::Report(executor, report) => self.reported(executor, report),
-            Input::Lost { executor, reason, charge } => self.lost(executor, &reason, charge),
+            Input::Lost { executor, reason, fault: Fault::Own } => self.lost(executor, &reason, true),
+            Input::Lost { executor, reason, fault: Fault::Tracker } => self.lost_with_tracker(executor, &reason),
+            Input::Stranger { executor, reason } => self.stranger(executor, reason),
             Input::Submit(submission) => self.submit(*submission),
             Input::Freed(freed) => {
                 for shuffle in freed.shuffles {
@@ -53,6 +55,7 @@ impl Driver {
             return;
         }
         let place = self.place_of(place);
+        self.met = true;
         self.executors.insert(executor, ExecutorInfo { place, broken_ms: None });
         self.events.add(AppEvent::ExecutorAdded { executor, host: host.clone(), cores: resources.cores, pid });
         self.handle(Event::ExecutorAdded { executor, host, cores: resources.cores });
@@ -66,6 +69,25 @@ impl Driver {
             self.handle(Event::ExecutorLost { executor, reason: reason.to_owned(), charge });
         }
         if let Err(reason) = self.manager.lost(executor, reason) {
+            self.ended.get_or_insert(Some(reason));
+        }
+    }
+
+    /// An executor is lost with its tracker: no task of it is to blame, and what tasks left there cannot be had any more.
+    fn lost_with_tracker(&mut self, executor: ExecutorId, reason: &str) {
+        // First the outputs, so that nothing is started that reads them.
+        if let Some(place) = self.executors.get(&executor).map(|info| info.place) {
+            self.handle(Event::PlaceLost { place });
+        }
+        self.lost(executor, reason, false);
+    }
+
+    /// An executor of another build was not let in. If none was before, none will be: it is the program that is wrong.
+    fn stranger(&mut self, executor: ExecutorId, reason: String) {
+        if self.met {
+            tracing::warn!("{reason}");
+            self.lost(executor, &reason, false);
+        } else {
             self.ended.get_or_insert(Some(reason));
         }
     }

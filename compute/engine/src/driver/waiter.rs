@@ -1,6 +1,7 @@
 //! Where the thread of an action waits for its results.
 
 use crate::error::EngineError;
+use crate::hub::Hub;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -19,11 +20,11 @@ struct State {
 
 /// The driver's end of a [`Waiter`]: dropping it without a word says that the application has ended.
 #[derive(Debug)]
-pub(crate) struct Ticket(Arc<Waiter>);
+pub(crate) struct Ticket(Arc<Waiter>, Arc<Hub>);
 
 impl Ticket {
-    pub(crate) fn new(waiter: &Arc<Waiter>) -> Self {
-        Self(Arc::clone(waiter))
+    pub(crate) fn new(waiter: &Arc<Waiter>, hub: &Arc<Hub>) -> Self {
+        Self(Arc::clone(waiter), Arc::clone(hub))
     }
 
     pub(super) fn deliver(&self, partition: u32, result: Vec<u8>) {
@@ -37,7 +38,8 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.0.finish(Err(EngineError::Ended("the context was stopped".to_owned())));
+        let reason = self.1.closed().unwrap_or_else(|| "the context was stopped".to_owned());
+        self.0.finish(Err(EngineError::Ended(reason)));
     }
 }
 

@@ -19,6 +19,8 @@ const ANSWER: Duration = Duration::from_secs(10);
 const LARGE: Duration = Duration::from_secs(300);
 /// How long a driver that cannot be reached is tried again before it counts as gone.
 const LOST_AFTER: Duration = Duration::from_secs(3);
+/// Time for a farewell.
+const BYE_TIME: Duration = Duration::from_millis(500);
 /// Pause between two tries.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -71,6 +73,17 @@ impl HttpLink {
     /// Why the driver counts as gone, once it does.
     pub(crate) fn gone(&self) -> Option<String> {
         self.stopped.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says once that the executor ends with its tracker, and waits no longer than that takes.
+    pub(crate) fn bye(&self, reason: &str) {
+        let request = self.http.post(self.url(routes::BYE)).body(reason.to_owned());
+        let request = request
+            .header(SECRET_HEADER, &self.secret)
+            .header(EXECUTOR_HEADER, self.executor.0.to_string())
+            .timeout(BYE_TIME);
+        // A driver that does not hear it sees that the connection breaks.
+        let _heard = self.once(request);
     }
 
     /// Introduces the executor.

@@ -4,6 +4,7 @@ use super::Site;
 use super::http::HttpLink;
 use super::serve::serve;
 use crate::image;
+use crate::scratch::Shared;
 use crate::wire::{Hello, PlaceAddress};
 use mammoth_platform::{Entropy, SystemEntropy, telemetry};
 use mammoth_protocol::Uuid;
@@ -12,8 +13,8 @@ use mammoth_runtime::link::Link as TrackerLink;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// How often it is looked whether who started this process wants it to end.
@@ -40,7 +41,10 @@ pub fn executor_main() -> ExitCode {
 }
 
 fn run() -> Result<String, String> {
-    let (first, tracker) = TrackerLink::of_stdin().map_err(|error| error.to_string())?;
+    let ending: Arc<OnceLock<Ending>> = Arc::default();
+    let last = Arc::clone(&ending);
+    let last_words = move |why: &str| last.get().into_iter().for_each(|ending| ending.last_words(why));
+    let (first, tracker) = TrackerLink::of_stdin_with(last_words).map_err(|error| error.to_string())?;
     let ToChild::Executor(assignment) = first else { return Err("told to be something else".to_owned()) };
     let image = image::digest().map_err(|error| error.to_string())?;
     let site = site_of(&assignment)?;
@@ -55,6 +59,8 @@ fn run() -> Result<String, String> {
         nonce: SystemEntropy.bytes16(),
     };
     let link = Arc::new(HttpLink::new(driver, secret, executor)?);
+    // Set once, here.
+    let _first = ending.set(Ending::of(&site, Arc::clone(&link)));
     link.hello(&hello).map_err(|gone| gone.0)?;
     let (done, ended) = sync_channel(1);
     let serving = Arc::clone(&link);
@@ -77,12 +83,36 @@ fn run() -> Result<String, String> {
     }
 }
 
+/// What is still to be done when who started this process is gone, and it with them.
+enum Ending {
+    /// A tasktracker: the driver lives.
+    Tracker(Arc<HttpLink>),
+    /// The driver itself, and its folder, if that is not gone already.
+    Driver(Option<Shared>),
+}
+
+impl Ending {
+    fn of(site: &Site, link: Arc<HttpLink>) -> Self {
+        match &site.place {
+            PlaceAddress::Server { .. } => Self::Tracker(link),
+            PlaceAddress::Dir(_) => Self::Driver(Shared::around(&site.work_dir)),
+        }
+    }
+
+    fn last_words(&self, why: &str) {
+        match self {
+            Self::Tracker(link) => link.bye(why),
+            Self::Driver(shared) => shared.iter().for_each(Shared::remove_after_driver),
+        }
+    }
+}
+
 /// The folder that all executors of an application share, where there is no shuffle server.
-const SHARED: &str = "";
+const NO_SERVER: &str = "";
 
 fn site_of(assignment: &ExecutorAssignment) -> Result<Site, String> {
     let shuffle_dir = PathBuf::from(&assignment.shuffle_dir);
-    let place = if assignment.shuffle_server == SHARED && assignment.generation == Uuid::default() {
+    let place = if assignment.shuffle_server == NO_SERVER && assignment.generation == Uuid::default() {
         PlaceAddress::Dir(assignment.shuffle_dir.clone())
     } else {
         PlaceAddress::Server { server: assignment.shuffle_server.clone(), generation: assignment.generation }

@@ -80,9 +80,10 @@ impl State {
             host: executor.host.to_string(),
             resources: executor.resources,
             ended: match &executor.state {
-                ExecutorState::Ended { reason } | ExecutorState::Ending { reason } => Some(reason.clone()),
+                ExecutorState::Ended { reason, .. } | ExecutorState::Ending { reason } => Some(reason.clone()),
                 ExecutorState::Assigned { .. } | ExecutorState::Running => None,
             },
+            tracker_lost: matches!(executor.state, ExecutorState::Ended { tracker_lost: true, .. }),
         });
         Some(AppPollReply {
             version: app.version,

@@ -40,6 +40,8 @@ pub(crate) enum ExecutorState {
     Ended {
         /// Why.
         reason: String,
+        /// With its tracker, and all that lay there.
+        tracker_lost: bool,
     },
 }
 
@@ -99,7 +101,7 @@ impl Executor {
         use ExecutorState as S;
         let by_order = ExecutorTurn::Ended { by_itself: false };
         let by_itself = ExecutorTurn::Ended { by_itself: true };
-        let ended = |reason: &str| S::Ended { reason: reason.to_owned() };
+        let ended = |reason: &str| S::Ended { reason: reason.to_owned(), tracker_lost: matches!(input, I::Lost(_)) };
         let (next, turn) = match (&self.state, input) {
             (S::Ended { .. }, _) | (S::Ending { .. }, I::Offered | I::End(_) | I::Seen(None)) => {
                 return ExecutorTurn::Same;

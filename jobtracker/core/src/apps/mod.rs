@@ -130,7 +130,7 @@ impl App {
     /// An executor ended without being told to.
     fn died(&mut self, id: ExecutorId, config: &CoreConfig, now_ms: u64) {
         let Some(executor) = self.executors.get(&id) else { return };
-        let ExecutorState::Ended { reason } = &executor.state else { return };
+        let ExecutorState::Ended { reason, .. } = &executor.state else { return };
         let reason = reason.clone();
         *self.deaths_on.entry(executor.tracker).or_default() += 1;
         if now_ms.saturating_sub(executor.granted_ms) >= config.quick_death_ms {
@@ -210,8 +210,8 @@ impl State {
         true
     }
 
-    /// A tracker shows an executor that nobody gave it in this life: one of an earlier life goes on, if its application does.
-    /// Whether it does.
+    /// A tracker shows an executor that nobody gave it in this life: one of an earlier life goes on, if its application does,
+    /// and its driver is told of one that has ended meanwhile. Whether it is taken in.
     pub(crate) fn adopt(&mut self, tracker: TrackerId, report: &ExecutorReport) -> bool {
         let Some(app) = self.apps.get_mut(&report.app.number).filter(|app| app.id == report.app && !app.ended) else {
             return false;
@@ -219,11 +219,13 @@ impl State {
         let Some(on) = self.trackers.get_mut(&tracker) else { return false };
         let (id, resources) = (report.executor, report.resources);
         let room = on.capacity.less(on.used()).fits(resources);
-        if id.0 >= app.first || app.executors.contains_key(&id) || !room {
+        if id.0 >= app.first || app.executors.contains_key(&id) || (!room && report.ended.is_none()) {
             return false;
         }
         let host = on.place.host.clone();
-        let granted_ms = self.clock.monotonic_ms;
+        // When it began is not known. That it ended at once is not, either.
+        let early_ms = if report.ended.is_some() { self.config.quick_death_ms } else { 0 };
+        let granted_ms = self.clock.monotonic_ms.saturating_sub(early_ms);
         app.executors.insert(id, Executor { tracker, host, resources, granted_ms, state: ExecutorState::Running });
         on.executors.insert((app.id, id), resources);
         app.touch();

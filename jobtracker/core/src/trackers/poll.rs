@@ -148,7 +148,7 @@ impl State {
         for report in reports {
             let key = (report.app, report.executor);
             let known = self.trackers.get(&id).is_some_and(|tracker| tracker.executors.contains_key(&key));
-            if known || (report.ended.is_none() && self.adopt(id, report)) {
+            if known || self.adopt(id, report) {
                 self.feed_executor(key, &ExecutorInput::Seen(report.ended.as_deref()));
             }
             let Some(tracker) = self.trackers.get_mut(&id) else { return };

@@ -162,6 +162,47 @@ fn a_restarted_jobtracker_takes_over_executors_that_run() {
 }
 
 #[test]
+fn executors_that_ended_while_the_jobtracker_was_away_are_told_to_the_driver() {
+    let mut bench = patient();
+    let mut tracker = Tracker::join(1, "a", 2, &mut bench);
+    let app = bench.app();
+    bench.drive(app, 1, 2);
+    tracker.poll(&mut bench);
+    tracker.poll(&mut bench);
+    bench.pass(11_000);
+    bench.restart();
+    tracker.executors.insert((app, ExecutorId(0)), Some("was killed by signal 9".to_owned()));
+    tracker.register(&mut bench);
+    tracker.poll(&mut bench);
+    let reply = bench.drive(app, 2, 2);
+    let ended = reply.executors.iter().find(|executor| executor.executor == ExecutorId(0)).unwrap();
+    assert_eq!((ended.ended.as_deref(), ended.tracker_lost), (Some("was killed by signal 9"), false));
+    assert_eq!(running(&reply), [1, 100_000], "the other one goes on, and one takes the place");
+}
+
+#[test]
+fn a_driver_is_told_that_executors_went_with_their_tracker() {
+    let mut bench = patient();
+    let mut trackers = [1, 2].map(|n| Tracker::join(n, &format!("h{n}"), 1, &mut bench));
+    let app = bench.app();
+    let before = bench.drive(app, 1, 2);
+    trackers.iter_mut().for_each(|tracker| drop(tracker.poll(&mut bench)));
+    trackers.iter_mut().for_each(|tracker| drop(tracker.poll(&mut bench)));
+    for _ in 0..31 {
+        bench.pass(1_000);
+        trackers[0].poll(&mut bench);
+    }
+    let reply = bench.drive(app, 2, 2);
+    assert!(reply.version > before.version);
+    let lost: Vec<_> = reply.executors.iter().filter(|executor| executor.tracker_lost).collect();
+    assert_eq!(lost.len(), 1, "{reply:?}");
+    assert_eq!(
+        (lost[0].host.as_str(), lost[0].ended.as_deref()),
+        ("h2", Some("its tasktracker was silent for 30000 ms"))
+    );
+}
+
+#[test]
 fn an_end_is_the_drivers_to_tell_and_its_repetition_does_no_harm() {
     let mut bench = patient();
     let app = bench.app();

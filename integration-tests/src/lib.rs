@@ -1,1 +1,3 @@
 //! Tests against an in-process cluster, real processes, real clients and a browser.
+
+pub mod memory;

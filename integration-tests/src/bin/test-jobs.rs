@@ -2,7 +2,10 @@
 //!
 //! `misbehave HOW IN OUT`: the first attempt at the first map panics, aborts, hangs, exits with status 0 before it is done, or
 //! leaves processes behind; with `always-…` every attempt does.
+//!
+//! `memory`: see [`mammoth_integration_tests::memory`].
 
+use mammoth_integration_tests::memory::memory;
 use mammoth_mapreduce::prelude::*;
 use std::process::Command;
 use std::time::Duration;
@@ -80,5 +83,5 @@ fn misbehave(args: &JobArgs<'_>) -> Result<Job, JobError> {
 }
 
 fn main() -> ExitCode {
-    mammoth_mapreduce::main(jobs![misbehave])
+    mammoth_runtime::program::main(jobs![misbehave], mammoth_rdd::apps![memory])
 }

@@ -8,6 +8,7 @@ mod foreign;
 mod full_disks;
 mod jobs;
 mod leases;
+mod memory;
 mod namenode_crash;
 mod pages;
 mod pipeline;

@@ -11,7 +11,7 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// The program whose jobs misbehave.
-fn test_jobs() -> PathBuf {
+pub(crate) fn test_jobs() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_test-jobs"))
 }
 
@@ -20,7 +20,7 @@ fn cluster() -> Cluster {
 }
 
 /// What counting words gives, one `word TAB count` a line, sorted.
-fn counted(text: &str) -> Vec<String> {
+pub(crate) fn counted(text: &str) -> Vec<String> {
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
     for word in text.split_whitespace() {
         *counts.entry(word).or_default() += 1;
@@ -32,16 +32,16 @@ fn counted(text: &str) -> Vec<String> {
 
 /// The id of the job that a driver spoke of.
 #[track_caller]
-fn job_of(said: &str) -> String {
+pub(crate) fn job_of(said: &str) -> String {
     let at = said.find("Running job: ").unwrap_or_else(|| panic!("no job: {said}"));
     said[at + "Running job: ".len()..].split_whitespace().next().expect("an id").to_owned()
 }
 
-fn status(cluster: &Cluster, job: &str) -> Result<Value, String> {
+pub(crate) fn status(cluster: &Cluster, job: &str) -> Result<Value, String> {
     cluster.json("jobtracker", &format!("/api/v1/jobs/{job}"))
 }
 
-fn counter(status: &Value, group: &str, name: &str) -> i64 {
+pub(crate) fn counter(status: &Value, group: &str, name: &str) -> i64 {
     status["counters"][group][name].as_i64().unwrap_or(0)
 }
 
@@ -142,62 +142,72 @@ fn counters_in(status: &Value) -> usize {
 }
 
 #[test]
-fn small_buffers_spill_and_merge_in_several_passes_to_the_same_result() {
-    let cluster = cluster();
-    let text: String = (0..400_000).map(|n: u64| format!("w{} ", n.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
-    cluster.put("/in/a", text.as_bytes());
-    let run = cluster.mapred(&[
-        "run",
-        "-D",
-        "mapreduce.task.io.sort.mb=1",
-        "-D",
-        "mapreduce.task.io.sort.factor=2",
-        "-D",
-        "mammoth.shuffle.frame-bytes=4k",
-        "-D",
-        "mapreduce.input.fileinputformat.split.minsize=4m",
-        "-D",
-        "mapreduce.map.output.compress=true",
-        "wordcount",
-        "/in",
-        "/out",
-    ]);
-    let job = job_of(&run.ok().err);
-    assert!(cluster.output("/out") == counted(&text));
-    let status = status(&cluster, &job).expect("known");
-    let framework = |name: &str| counter(&status, "Map-Reduce Framework", name);
-    assert!(framework("Spilled Records") > framework("Map output records"), "{status}");
-    assert!(framework("Intermediate merge passes") > 0, "{status}");
-}
-
-#[test]
-fn grep_finds_matches_and_bad_jobs_are_refused_before_anything_runs() {
+fn grep_finds_matches() {
     let cluster = cluster();
     cluster.put("/in/a", b"cat cot\ncut cat\n");
     cluster.mapred(&["run", "grep", "/in", "/out", "c[ao]t"]).ok();
     assert_eq!(cluster.dfs(&["cat", "/out/part-*"]).ok().text(), "2\tcat\n1\tcot\n");
+    assert_eq!(between(&cluster), "", "what was between its two jobs");
+}
+
+/// Folders between the jobs of chains.
+fn between(cluster: &Cluster) -> String {
+    cluster.dfs(&["ls", "-d", "/tmp/mammoth-mapred-chained-*"]).text()
+}
+
+/// Starts a chain of which one job does not end, and interrupts its driver once so many jobs were submitted in all.
+fn interrupted(cluster: &Cluster, first: &str, second: &str, submitted: usize) -> (bool, String) {
     let program = test_jobs().display().to_string();
-    let fs = cluster.fs();
-    for (args, code, part) in [
-        (&["run", "wordcount", "/none", "/o"][..], 1, format!("Input path does not exist: {fs}/none")),
-        (&["run", "wordcount", "/in", "/out"], 1, format!("Output directory {fs}/out already exists")),
-        (&["run", "wordcount", "/in"], 255, "wordcount IN".to_owned()),
-        (&["run", "frobnicate", "/in", "/o"], 1, "frobnicate".to_owned()),
-        (&["run", &program, "nojob", "/in", "/o"], 1, "misbehave".to_owned()),
-        (&["-jt", "http://127.0.0.1:1", "run", "wordcount", "/in", "/o"], 1, "No jobtracker at 127.0.0.1:1".to_owned()),
-        (&["run", "-D", "mapreduce.map.memory.mb=lots", "wordcount", "/in", "/o"], 1, "lots".to_owned()),
-    ] {
-        let run = cluster.mapred(args);
-        assert_eq!(run.code, code, "{args:?}: {}", run.err);
-        let first = run.err.lines().next().unwrap_or_default();
-        assert!(run.err.contains(&part), "{args:?}: {}", run.err);
-        assert!(code == 255 || run.err.lines().count() == 1, "{args:?}: one line: {}", run.err);
-        assert!(!first.is_empty());
-    }
+    let mut command = cluster.mapred_command(&["run", &program, "chain", first, second, "/in", "/out"]);
+    let driver = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the driver starts");
+    let pid = rustix::process::Pid::from_child(&driver);
+    poll("the job runs", LIMIT, || {
+        let jobs = cluster.json("jobtracker", "/api/v1/jobs")?;
+        let all = jobs.as_array().ok_or("no jobs")?;
+        let known = all.iter().filter(|job| !job["output"].is_null()).count();
+        if known >= submitted { Ok(()) } else { Err(format!("{known} jobs")) }
+    });
+    rustix::process::kill_process(pid, Signal::INT).expect("it is there");
+    finish(driver)
+}
+
+#[test]
+fn an_interrupted_chain_leaves_nothing_between_its_jobs() {
+    let cluster = cluster();
+    cluster.put("/in/a", b"cat cot cut\n");
+    let (ok, said) = interrupted(&cluster, "slow", "no", 1);
+    assert!(!ok && said.contains("Killed job"), "{said}");
+    assert_eq!(between(&cluster), "");
+    // The second job reads what lies between, and goes on; the next driver of a chain removes that.
+    let (ok, said) = interrupted(&cluster, "no", "slow", 3);
+    assert!(!ok && said.contains("goes on"), "{said}");
+    assert!(between(&cluster).contains("mammoth-mapred-chained-"), "it is read");
+    cluster.mapred(&["run", "grep", "/in", "/found", "c[ao]t"]).ok();
+    assert!(between(&cluster).contains("mammoth-mapred-chained-"), "it is read still");
     let jobs = cluster.json("jobtracker", "/api/v1/jobs").expect("jobs");
-    let started = jobs.as_array().expect("a list").iter().filter(|job| job["state"] != "PREP").count();
-    assert_eq!(started, 2, "the search and the sort of the one that was good: {jobs}");
-    assert!(cluster.dfs(&["ls", "/o"]).code == 1, "nothing half-done is left");
+    let job = jobs.as_array().and_then(|all| all.iter().find(|job| job["name"] == "second")).expect("it is there");
+    let job = job["job"].as_str().expect("an id");
+    cluster.mapred(&["job", "-kill", job]).ok();
+    poll("the job ends", LIMIT, || match status(&cluster, job)?["state"].as_str() {
+        Some("KILLED") => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    cluster.dfs(&["rm", "-r", "/found"]).ok();
+    cluster.mapred(&["run", "grep", "/in", "/found", "c[ao]t"]).ok();
+    assert_eq!(between(&cluster), "", "nobody needs it any more");
+}
+
+#[test]
+fn a_job_that_is_not_taken_leaves_nothing() {
+    let cluster = cluster();
+    cluster.put("/in/a", b"one two\n");
+    let program = test_jobs().display().to_string();
+    let run = cluster.mapred(&["run", &program, "named", &"x".repeat(13 << 10), "/in", "/out"]);
+    assert_eq!(run.code, 1, "{}", run.err);
+    assert!(run.err.contains("the job's name and paths have more than") && run.err.lines().count() == 1, "{}", run.err);
+    assert_eq!(cluster.dfs(&["ls", "/out"]).code, 1);
+    let staged = cluster.dfs(&["ls", "/tmp/mammoth-mapred/staging/jobs"]);
+    assert_eq!(staged.text(), "", "the specification of a job that never was");
 }
 
 /// A first attempt that ends badly is tried again, and nothing of it stays.
@@ -267,7 +277,9 @@ fn a_task_that_fails_four_times_fails_the_job_with_its_last_words() {
     assert_eq!(run.code, 1, "{}", run.err);
     let job = job_of(&run.err);
     assert!(run.err.contains(&format!("Job {job} failed with state FAILED")), "{}", run.err);
-    assert!(run.err.contains("the map panics, as it was told") && run.err.contains("/logs/"), "{}", run.err);
+    for (word, times) in [("the map panics, as it was told", 4), ("Log: http", 4), ("log: http", 0)] {
+        assert_eq!(run.err.matches(word).count(), times, "{word}, once for each attempt: {}", run.err);
+    }
     let status = status(&cluster, &job).expect("known");
     assert_eq!(status["maps"]["failed_attempts"], 4, "{status}");
     assert!(cluster.dfs(&["ls", "/out"]).code == 1, "no output of a failed job");

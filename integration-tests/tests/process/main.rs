@@ -3,6 +3,8 @@
 mod harness;
 
 mod bad_input;
+mod buffers;
+mod compare;
 mod corruption;
 mod foreign;
 mod full_disks;
@@ -10,6 +12,7 @@ mod jobs;
 mod leases;
 mod memory;
 mod namenode_crash;
+mod outside;
 mod pages;
 mod pipeline;
 mod readme;

@@ -137,6 +137,9 @@ fn a_poll_is_never_larger_than_the_jobtracker_takes() {
         let partitions = vec![u64::MAX; 20_000];
         table.attempt_ended(ChildId::Attempt(id), AttemptPhase::Succeeded { partitions }, None);
     }
+    for index in 200..3200 {
+        table.launch(&launch(attempt(TaskKind::Map, index)), 0).unwrap();
+    }
     table.commit_pending(ChildId::Attempt(asks), true);
     let asked = poll(&table).0.attempts.iter().any(|report| report.state == AttemptPhase::CommitPending);
     assert!(asked, "leave to commit is asked for however much else there is to say");

@@ -306,7 +306,7 @@ fn other_build(of: &Path, to: &Path) {
     let aside = to.with_extension("new");
     std::fs::write(&aside, bytes).expect("room");
     std::fs::set_permissions(&aside, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("ours");
-    std::fs::rename(&aside, to).expect("ours");
+    mammoth_platform::durable::rename_unsynced(&aside, to).expect("ours");
 }
 
 #[test]

@@ -8,7 +8,7 @@ pub(crate) mod http;
 pub(crate) mod link;
 mod process;
 pub(crate) mod serve;
-mod tuning;
+pub(crate) mod tuning;
 
 pub use process::executor_main;
 pub use tuning::Tuning;
@@ -23,6 +23,7 @@ use link::Link;
 use mammoth_engine_core::api::TaskKey;
 use mammoth_protocol::jobs::ExecutorId;
 use mammoth_runtime::memory::Accountant;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -62,6 +63,8 @@ pub struct Env {
     pub tuning: Tuning,
     /// Who may hold how much.
     pub memory: Accountant,
+    /// Files that a task may hold open to read its inputs as they lie.
+    pub files_per_task: usize,
     /// Cached datasets.
     pub blocks: Arc<Blocks>,
     /// File systems that tasks read and write.
@@ -82,6 +85,27 @@ const COUNTED_PERCENT: u64 = 60;
 /// How often a task that waits looks whether it shall stop.
 const WAIT_STEP: Duration = Duration::from_millis(50);
 
+/// One in so many of the files that the process may open is for inputs that are read as they lie: the others are for outputs, runs,
+/// sockets and what else there is.
+const FILES_SHARE: usize = 2;
+/// Files that a process is taken to be able to open where there is no limit.
+const FILES_UNLIMITED: u64 = 1 << 20;
+
+/// Raises the number of files that this process may open as far as it may, and tells it. The usual soft limit of 1024 is there for
+/// programs that use `select`.
+fn open_files() -> usize {
+    let limits = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limits.maximum, maximum: limits.maximum };
+    let current = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limits.maximum,
+        Err(error) => {
+            tracing::debug!(%error, "the limit of open files stays as it is");
+            limits.current
+        }
+    };
+    usize::try_from(current.unwrap_or(FILES_UNLIMITED)).unwrap_or(usize::MAX)
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -90,10 +114,12 @@ impl Env {
     fn new(site: Site, link: Arc<dyn Link>, reports: SyncSender<Report>) -> Arc<Self> {
         let memory = Accountant::new(site.memory / 100 * COUNTED_PERCENT);
         let blocks = Blocks::new(memory.clone());
+        let files_per_task = open_files() / FILES_SHARE / (site.cores.max(1) as usize);
         Arc::new(Self {
             tuning: Tuning::of(&site.settings),
             site,
             memory,
+            files_per_task,
             blocks,
             files: FileSystems::default(),
             link,

@@ -46,6 +46,12 @@ pub enum RuntimeError {
 }
 
 impl RuntimeError {
+    /// Whether this process has no more files or memory, whatever it was that it wanted to read.
+    #[must_use]
+    pub fn is_exhaustion(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if is_exhausted(source))
+    }
+
     /// The status with which a driver ends: Hadoop's tools answer a wrong command line with 255.
     #[must_use]
     pub const fn exit_status(&self) -> u8 {
@@ -54,6 +60,14 @@ impl RuntimeError {
             _ => 1,
         }
     }
+}
+
+/// Whether the system said that this process, or the machine, has no more of something: files, memory. That is nobody else's
+/// fault, and passes.
+pub(crate) fn is_exhausted(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(errno, Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS))
 }
 
 /// A local path with an error that says no more than why.

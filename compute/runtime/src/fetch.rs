@@ -104,12 +104,16 @@ pub struct FetchConfig {
     pub memory: u64,
     /// Share of that up to which a segment goes to memory, 0 to 1.
     pub segment_percent: f64,
+    /// Whether records with equal keys come in the order of the maps. Otherwise whatever is in memory is merged together when it
+    /// is full, which makes fewer and larger runs.
+    pub keeps_map_order: bool,
     /// How segments are merged when memory is full; with [`crate::run::Order::Arrival`] they are not.
     pub spill: SpillConfig,
 }
 
 impl FetchConfig {
-    /// The usual: five at a time; three tries before a report; segments up to a quarter of the memory.
+    /// The usual: five at a time; three tries before a report; segments up to a quarter of the memory; equal keys in the order of
+    /// the maps.
     #[must_use]
     pub fn new(maps: u32, partition: u32, memory: u64, spill: SpillConfig) -> Self {
         Self {
@@ -123,6 +127,7 @@ impl FetchConfig {
             backoff_max: Duration::from_secs(10),
             memory,
             segment_percent: 0.25,
+            keeps_map_order: true,
             spill,
         }
     }

@@ -6,6 +6,7 @@
 mod combine;
 mod cursor;
 mod passes;
+mod resident;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ pub(crate) use combine::{Combining, pour};
 pub use cursor::Cursor;
 pub use passes::{MergeStats, merge_runs};
 pub(crate) use passes::{OpenRuns, merge_to_file, reduce_runs};
+pub(crate) use resident::unpacked_max;
 pub use stream::MergeStream;
 
 use crate::error::RuntimeError;

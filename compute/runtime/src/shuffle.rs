@@ -9,8 +9,8 @@ mod tests;
 mod writer;
 
 pub use mammoth_protocol::jobs::shuffle::{Codec, Index, Segment};
-pub(crate) use reader::buffered;
 pub use reader::{FileRange, Frame, OutputReader, SegmentReader};
+pub(crate) use reader::{buffered, unpack};
 pub(crate) use writer::FrameWriter;
 pub use writer::{Finished, OutputWriter};
 

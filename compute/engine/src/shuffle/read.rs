@@ -25,6 +25,8 @@ pub struct ShuffleInput {
     pub maps: Vec<Option<OutputId>>,
     /// Where outputs lie.
     pub places: BTreeMap<PlaceId, PlaceAddress>,
+    /// Shuffles that the task reads at the same time, this one included.
+    pub inputs: usize,
     /// The task.
     pub task: Arc<TaskContext>,
 }
@@ -37,7 +39,8 @@ pub struct ShuffleStream {
     counted: u64,
 }
 
-/// Segments of files on this machine that are merged as they lie; more than these are gathered first.
+/// Segments of files on this machine that are merged as they lie; more than these are gathered first. Fewer where the process
+/// may not open as many for each input of each task.
 const OPEN_MAX: usize = 128;
 /// How often a task that fetches looks whether it shall stop.
 const WAIT_STEP: Duration = Duration::from_millis(100);
@@ -53,8 +56,9 @@ impl ShuffleInput {
             outputs.push(self.locate(map, *output)?);
         }
         let is_near = outputs.iter().all(|output| matches!(output.location, Location::Dir(_)));
+        let open_max = OPEN_MAX.min(self.task.env.files_per_task / self.inputs.max(1));
         let stream =
-            if is_near && outputs.len() <= OPEN_MAX { self.open_near(&outputs)? } else { self.fetch(outputs)? };
+            if is_near && outputs.len() <= open_max { self.open_near(&outputs)? } else { self.fetch(outputs)? };
         Ok(ShuffleStream { groups: Groups::new(stream), input: self, counted: 0 })
     }
 
@@ -124,10 +128,7 @@ impl ShuffleInput {
 
     fn lost(&self, map: u32, error: RuntimeError) -> TaskError {
         let output = self.maps.get(map as usize).copied().flatten();
-        match error {
-            RuntimeError::Stopped(_) => TaskError::Cancelled,
-            other => TaskError::Fetch { shuffle: self.shuffle, map, output, reason: other.to_string() },
-        }
+        unread(self.shuffle, map, output, error)
     }
 
     /// Finds the output that an error while reading came from: the first one on this machine that cannot be read through. What
@@ -135,6 +136,9 @@ impl ShuffleInput {
     fn blame(&self, error: RuntimeError) -> TaskError {
         if matches!(error, RuntimeError::Stopped(_)) {
             return TaskError::Cancelled;
+        }
+        if error.is_exhaustion() {
+            return task_error(error);
         }
         for (map, output) in (0..).zip(&self.maps) {
             let Ok(MapOutput { output: name, location: Location::Dir(dir), .. }) = self.locate(map, *output) else {
@@ -145,6 +149,16 @@ impl ShuffleInput {
             }
         }
         task_error(error)
+    }
+}
+
+/// What it means that an output on this machine could not be read.
+fn unread(shuffle: ShuffleId, map: u32, output: Option<OutputId>, error: RuntimeError) -> TaskError {
+    match error {
+        RuntimeError::Stopped(_) => TaskError::Cancelled,
+        // The output is as good as ever: computing it again would not help.
+        exhausted if exhausted.is_exhaustion() => TaskError::failed(exhausted),
+        other => TaskError::Fetch { shuffle, map, output, reason: other.to_string() },
     }
 }
 
@@ -190,5 +204,26 @@ impl ShuffleStream {
     #[must_use]
     pub fn value(&self) -> &[u8] {
         self.groups.value()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    #[test]
+    fn too_many_open_files_are_no_lost_output() {
+        let of = |errno| {
+            let source = io::Error::from_raw_os_error(errno);
+            unread(ShuffleId(1), 2, None, RuntimeError::Io { what: "open x".to_owned(), source })
+        };
+        for (errno, is_lost) in [(2, true), (5, true), (24, false), (23, false), (12, false)] {
+            let error = of(errno);
+            assert_eq!(matches!(error, TaskError::Fetch { map: 2, .. }), is_lost, "{error:?}");
+            assert!(is_lost || matches!(error, TaskError::Failed(_)), "{error:?}");
+        }
+        let corrupt = RuntimeError::Corrupt { what: "x".to_owned(), why: "bad".to_owned() };
+        assert!(matches!(unread(ShuffleId(1), 2, None, corrupt), TaskError::Fetch { .. }));
     }
 }

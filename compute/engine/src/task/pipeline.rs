@@ -152,7 +152,8 @@ impl Builder<'_> {
                     let maps =
                         maps.ok_or_else(|| TaskError::fatal(format!("the task was not told of shuffle {shuffle}")))?;
                     let (places, task) = (self.order.places.clone(), Arc::clone(self.task));
-                    shuffles.push(ShuffleInput { shuffle: *shuffle, partition, maps, places, task });
+                    let inputs = self.order.shuffles.len();
+                    shuffles.push(ShuffleInput { shuffle: *shuffle, partition, maps, places, inputs, task });
                 }
             }
         }

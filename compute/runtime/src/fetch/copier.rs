@@ -146,8 +146,7 @@ fn copy_from_server(
             Ok(answer) => break (connection, answer),
             // Between two requests a server may close a connection; on a new one that is a failure.
             Err(Miss::Closed(_)) if connection.is_used() => {}
-            Err(Miss::Closed(reason) | Miss::Failed(reason)) => return Err(remote(reason)),
-            Err(Miss::Unreachable(reason)) => return Err(Failure::Remote(Blame::Server, reason)),
+            Err(miss) => return Err(failure_of(miss, server)),
         }
     };
     let copied = match plan(shared, answer.len)? {
@@ -163,10 +162,15 @@ fn copy_from_server(
 fn connect(shared: &Shared, server: &str) -> Result<Connection, Failure> {
     let config = &shared.config;
     let opened = Connection::open(server, config.connect_timeout, config.read_timeout, &shared.stop);
-    opened.map_err(|miss| match miss {
+    opened.map_err(|miss| failure_of(miss, server))
+}
+
+fn failure_of(miss: Miss, server: &str) -> Failure {
+    match miss {
         Miss::Unreachable(reason) => Failure::Remote(Blame::Server, reason),
         Miss::Closed(reason) | Miss::Failed(reason) => remote(reason),
-    })
+        Miss::Exhausted(source) => Failure::Local(RuntimeError::Io { what: format!("connect to {server}"), source }),
+    }
 }
 
 /// Where a segment shall go: into memory that is reserved, or to disk. Merges memory to disk if that makes room.
@@ -190,10 +194,9 @@ fn plan(shared: &Arc<Shared>, len: u64) -> Result<Option<Reservation>, Failure> 
 }
 
 fn merge(shared: &Shared, merging: Merging) -> Result<(), RuntimeError> {
-    let bytes = merging.bytes();
-    let Merging { map, runs, mut combining, .. } = merging;
+    let Merging { runs, mut combining, leaving } = merging;
     let run = merge_to_file(runs, 1, &shared.config.spill, combining.as_mut())?;
-    shared.state().store.merged(map, bytes, combining, run);
+    shared.state().store.merged(&leaving, combining, run);
     shared.changed.notify_all();
     Ok(())
 }
@@ -233,7 +236,10 @@ fn to_disk(shared: &Shared, body: &mut impl Read, len: u64) -> Result<Copied, Fa
 
 /// Outputs on this machine are merged from where they are, unless they are small; verified they are all the same.
 fn copy_from_folder(shared: &Arc<Shared>, job: &Job, dir: &Path) -> Result<Copied, Failure> {
-    let of_error = |error: RuntimeError| remote(error.to_string());
+    let of_error = |error: RuntimeError| match error.is_exhaustion() {
+        true => Failure::Local(error),
+        false => remote(error.to_string()),
+    };
     let reader = OutputReader::open(dir, &job.output.output).map_err(of_error)?;
     let partition = shared.config.partition;
     let segment = reader.index().segments.get(partition as usize).copied();
@@ -295,5 +301,17 @@ impl<R: Read> Reading<'_, R> {
             return remote("the segment was cut short");
         }
         remote(plain(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_without_sockets_blames_nobody_else() {
+        let full = Miss::Exhausted(io::Error::from_raw_os_error(24));
+        assert!(matches!(failure_of(full, "h:1"), Failure::Local(error) if error.is_exhaustion()));
+        assert!(matches!(failure_of(Miss::Unreachable(String::new()), "h:1"), Failure::Remote(Blame::Server, _)));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! A task process lives for seconds and moves whole files: a general client would cost it a runtime and copies of every byte.
 
+use crate::error::is_exhausted;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub(super) enum Miss {
     Unreachable(String),
     /// The connection ended before a byte of the answer.
     Closed(String),
+    /// This process has no more sockets.
+    Exhausted(io::Error),
     /// Anything else.
     Failed(String),
 }
@@ -86,21 +89,24 @@ impl Connection {
         read_timeout: Duration,
         stop: &Arc<AtomicBool>,
     ) -> Result<Self, Miss> {
-        let unreachable = |error: &io::Error| Miss::Unreachable(plain(error));
+        let unreachable = |error: io::Error| match is_exhausted(&error) {
+            true => Miss::Exhausted(error),
+            false => Miss::Unreachable(plain(&error)),
+        };
         let mut last = Miss::Unreachable("its name has no address".to_owned());
-        for address in server.to_socket_addrs().map_err(|error| unreachable(&error))? {
+        for address in server.to_socket_addrs().map_err(unreachable)? {
             match TcpStream::connect_timeout(&address, connect_timeout) {
                 Ok(stream) => {
                     let prepared = stream
                         .set_nodelay(true)
                         .and_then(|()| stream.set_read_timeout(Some(SLICE)))
                         .and_then(|()| stream.set_write_timeout(Some(read_timeout)));
-                    prepared.map_err(|error| unreachable(&error))?;
+                    prepared.map_err(unreachable)?;
                     let patient = Patient { stream, silence_max: read_timeout, stop: Arc::clone(stop) };
                     let stream = BufReader::with_capacity(BUFFER, patient);
                     return Ok(Self { stream, server: server.to_owned(), is_used: false });
                 }
-                Err(error) => last = unreachable(&error),
+                Err(error) => last = unreachable(error),
             }
         }
         Err(last)

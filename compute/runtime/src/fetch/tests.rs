@@ -198,6 +198,64 @@ fn arrivals_stay_in_the_order_of_maps() {
     }
 }
 
+/// The numbers below `MAPS` in an order of their own for each seed.
+fn shuffled(seed: u64) -> Vec<u32> {
+    let mut order = Vec::from_iter(0..MAPS);
+    let mut random = seed;
+    for at in (1..order.len()).rev() {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        order.swap(at, (random >> 33) as usize % (at + 1));
+    }
+    order
+}
+
+#[test]
+fn equal_keys_stay_in_the_order_of_maps_in_whatever_order_they_arrive() {
+    let scene = Scene::new();
+    let segment = std::fs::metadata(paths(scene.outputs.path(), &name(5, 0)).0).unwrap().len();
+    let of = |map: u32| if map % 5 == 3 { Vec::new() } else { pairs(map) };
+    for map in 0..MAPS {
+        write_output(scene.outputs.path(), &name(map, 1), &of(map));
+    }
+    let mut expected: Vec<Pair> = (0..MAPS).flat_map(of).collect();
+    // The value of a key that all maps have is the map.
+    expected.sort();
+    let (mut merges, mut to_disk) = (0, 0);
+    for seed in 0..40 {
+        let mut config = scene.config(segment * 5);
+        (config.segment_percent, config.parallel) = (0.5, 1);
+        let fetcher = scene.fetcher(config);
+        for map in shuffled(seed) {
+            fetcher.ready(MapOutput { output: name(map, 1), ..scene.at(map) });
+        }
+        assert_eq!(to_the_end(&fetcher), []);
+        assert!(scene.task.held() <= segment * 5);
+        let (pairs, stats) = scene.merged(fetcher);
+        assert!(pairs == expected, "with seed {seed} equal keys are out of order");
+        merges += stats.merges;
+        to_disk += stats.to_disk;
+    }
+    assert!(merges > 20 && to_disk > 5, "{merges} merges, {to_disk} to disk");
+    assert_eq!((files_in(scene.work.path()), scene.task.held()), (0, 0));
+}
+
+#[test]
+fn where_no_order_is_wanted_all_memory_leaves_together() {
+    let scene = Scene::new();
+    let segment = std::fs::metadata(paths(scene.outputs.path(), &name(5, 0)).0).unwrap().len();
+    for seed in 0..5 {
+        let mut config = scene.config(segment * 4);
+        (config.segment_percent, config.parallel, config.keeps_map_order) = (0.5, 1, false);
+        let fetcher = scene.fetcher(config);
+        shuffled(seed).into_iter().for_each(|map| fetcher.ready(scene.at(map)));
+        assert_eq!(to_the_end(&fetcher), []);
+        let (pairs, stats) = scene.merged(fetcher);
+        assert_eq!(sorted(pairs), expected());
+        assert!(stats.merges >= 2 && stats.to_disk == 0, "{stats:?}");
+    }
+    assert_eq!((files_in(scene.work.path()), scene.task.held()), (0, 0));
+}
+
 #[test]
 fn merging_combines() {
     let scene = Scene::new();

@@ -1,35 +1,46 @@
 //! One sorted stream, with the present record located.
+//!
+//! Runs in memory are read where they lie: many are merged at once, and a copy of a frame of each would take as much again as was
+//! reserved for them. Compressed frames cannot be had without one; [`super::passes`] sees to it that there is room.
 
 use super::RecordStream;
+use super::resident::Resident;
 use crate::error::RuntimeError;
 use crate::key;
-use crate::memory::Reservation;
 use crate::record;
 use crate::run::{RunMemory, Tick};
 use crate::shuffle::{FileRange, Segment, SegmentReader, buffered};
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::BufReader;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// The bytes of a segment, from wherever they are.
-enum Bytes {
-    File(BufReader<FileRange>),
-    Memory { bytes: io::Cursor<Vec<u8>>, _reservation: Reservation },
+/// The frames of a segment, from wherever they are.
+enum Frames {
+    File(SegmentReader<BufReader<FileRange>>),
+    Memory(Resident),
 }
 
-impl Read for Bytes {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+impl Frames {
+    fn advance(&mut self) -> Result<bool, RuntimeError> {
         match self {
-            Self::File(file) => file.read(out),
-            Self::Memory { bytes, .. } => bytes.read(out),
+            Self::File(reader) => reader.advance(),
+            Self::Memory(resident) => resident.advance(),
         }
     }
 
-    fn read_exact(&mut self, out: &mut [u8]) -> io::Result<()> {
+    #[inline]
+    fn payload(&self) -> &[u8] {
         match self {
-            Self::File(file) => file.read_exact(out),
-            Self::Memory { bytes, .. } => bytes.read_exact(out),
+            Self::File(reader) => reader.frame().payload,
+            Self::Memory(resident) => resident.payload(),
+        }
+    }
+
+    fn corrupt(&self, why: &str) -> RuntimeError {
+        match self {
+            Self::File(reader) => reader.corrupt(why),
+            Self::Memory(_) => Resident::corrupt(why),
         }
     }
 }
@@ -37,7 +48,7 @@ impl Read for Bytes {
 /// The records of one segment, in the order in which they are stored.
 pub struct Cursor {
     /// `None` at the end: file, buffers and memory are given back then.
-    segment: Option<SegmentReader<Bytes>>,
+    segment: Option<Frames>,
     tick: Option<Tick>,
     key: Range<usize>,
     value: Range<usize>,
@@ -48,29 +59,25 @@ pub struct Cursor {
 
 impl std::fmt::Debug for Cursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cursor").field("segment", &self.segment).field("key", &self.key).finish_non_exhaustive()
+        f.debug_struct("Cursor").field("key", &self.key).field("value", &self.value).finish_non_exhaustive()
     }
 }
 
 impl Cursor {
-    fn new(bytes: Bytes, len: u64, what: String, tick: Option<Tick>) -> Self {
-        let segment = Some(SegmentReader::new(bytes, len, what));
-        Self { segment, tick, key: 0..0, value: 0..0, prefix: 0, end: 0 }
+    fn new(frames: Frames, tick: Option<Tick>) -> Self {
+        Self { segment: Some(frames), tick, key: 0..0, value: 0..0, prefix: 0, end: 0 }
     }
 
     /// The records of a segment of a file; `what` names it in errors.
     #[must_use]
     pub fn of_file(file: Arc<File>, segment: Segment, what: String, tick: Option<Tick>) -> Self {
-        Self::new(Bytes::File(buffered(file, segment)), segment.len, what, tick)
+        Self::new(Frames::File(SegmentReader::new(buffered(file, segment), segment.len, what)), tick)
     }
 
     /// The records of a run in memory.
     #[must_use]
     pub fn of_memory(run: RunMemory, tick: Option<Tick>) -> Self {
-        let RunMemory { bytes, reservation } = run;
-        let len = bytes.len() as u64;
-        let bytes = Bytes::Memory { bytes: io::Cursor::new(bytes), _reservation: reservation };
-        Self::new(bytes, len, "a segment in memory".to_owned(), tick)
+        Self::new(Frames::Memory(Resident::new(run)), tick)
     }
 
     /// See [`key::prefix`].
@@ -81,7 +88,7 @@ impl Cursor {
 
     #[inline]
     fn payload(&self) -> &[u8] {
-        self.segment.as_ref().map_or(&[], |segment| segment.frame().payload)
+        self.segment.as_ref().map_or(&[], Frames::payload)
     }
 
     #[cold]
@@ -105,7 +112,7 @@ impl Cursor {
                 (self.segment, self.end) = (None, 0);
                 return Ok(false);
             }
-            self.end = segment.frame().payload.len();
+            self.end = segment.payload().len();
             if self.end > 0 {
                 return Ok(true);
             }

@@ -2,8 +2,12 @@
 //!
 //! Only neighbours are merged, so that records with equal keys stay in the order of the runs. The first pass takes as many runs
 //! as leave full passes for the rest.
+//!
+//! Runs in memory may be any number, as long as there is room for what reading them takes: a decompressed frame of each. Those
+//! for which there is none go to disk first, a few at a time.
 
 use super::combine::{Combiner, Combining};
+use super::resident::unpacked_max;
 use super::{Cursor, MergeStream};
 use crate::error::RuntimeError;
 use crate::run::{Run, RunFile, RunWriter, SpillConfig, Stopwatch};
@@ -25,6 +29,14 @@ pub struct MergeStats {
     pub combine_out: u64,
     /// Nanoseconds of those passes.
     pub ns: u64,
+}
+
+impl MergeStats {
+    fn count(&mut self, merged: &RunFile) {
+        self.passes += 1;
+        self.spilled_records += merged.records();
+        self.spilled_bytes += merged.bytes();
+    }
 }
 
 /// A run that is being read.
@@ -93,15 +105,47 @@ fn cheapest_window(runs: &[Run], width: usize) -> std::ops::Range<usize> {
     windows.min_by_key(bytes).unwrap_or(0..0)
 }
 
+/// Takes room for a decompressed frame of each run in memory; neighbours for which there is no more go to disk together.
+fn make_room(
+    runs: Vec<Run>,
+    partitions: u32,
+    config: &SpillConfig,
+    mut combining: Option<&mut Combining>,
+    stats: &mut MergeStats,
+) -> Result<Vec<Run>, RuntimeError> {
+    let mut roomy: Vec<Run> = Vec::with_capacity(runs.len());
+    for mut run in runs {
+        if let Run::Memory(memory) = &mut run {
+            let needed = unpacked_max(&memory.bytes);
+            if !memory.reservation.try_grow(needed) {
+                let is_file = |run: &Run| matches!(run, Run::File(_));
+                let batch = roomy.split_off(roomy.iter().rposition(is_file).map_or(0, |at| at + 1));
+                if !batch.is_empty() {
+                    let merged = merge_to_file(batch, partitions, config, combining.as_deref_mut())?;
+                    stats.count(&merged);
+                    roomy.push(Run::File(merged));
+                }
+                if !memory.reservation.try_grow(needed) {
+                    // One frame is always read, as work must go on.
+                    memory.reservation.force(needed);
+                }
+            }
+        }
+        roomy.push(run);
+    }
+    Ok(roomy)
+}
+
 /// Merges runs of `partitions` partitions until at most `fan_in` are on disk. Runs in memory may be any number.
 pub(crate) fn reduce_runs(
-    mut runs: Vec<Run>,
+    runs: Vec<Run>,
     partitions: u32,
     config: &SpillConfig,
     mut combining: Option<&mut Combining>,
     stats: &mut MergeStats,
 ) -> Result<Vec<Run>, RuntimeError> {
     let mut watch = Stopwatch::start();
+    let mut runs = make_room(runs, partitions, config, combining.as_deref_mut(), stats)?;
     loop {
         let files = runs.iter().filter(|run| matches!(run, Run::File(_))).count();
         if files <= config.fan_in() {
@@ -112,9 +156,7 @@ pub(crate) fn reduce_runs(
         let at = window.start;
         let inputs: Vec<Run> = runs.drain(window).collect();
         let merged = merge_to_file(inputs, partitions, config, combining.as_deref_mut())?;
-        stats.passes += 1;
-        stats.spilled_records += merged.records();
-        stats.spilled_bytes += merged.bytes();
+        stats.count(&merged);
         runs.insert(at, Run::File(merged));
     }
 }

@@ -2,8 +2,10 @@
 
 use super::passes::pass_width;
 use super::*;
+use crate::memory::Accountant;
 use crate::run::testing::{Pair, Sum, collect, file_run, files_in, memory_run, tiny};
-use crate::run::{Order, Run};
+use crate::run::{Order, Run, RunMemory};
+use crate::shuffle::Codec;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -157,4 +159,53 @@ fn a_damaged_run_is_an_error_and_no_end() {
     std::fs::write(file.path(), bytes).unwrap();
     let (stream, _) = merge_runs(vec![Run::File(file), memory_run(&config, &pairs)], &config, None).unwrap();
     assert!(matches!(collect(stream), Err(RuntimeError::Corrupt { .. })));
+}
+
+#[test]
+fn runs_in_memory_are_read_where_they_lie() {
+    let dir = tempfile::tempdir().unwrap();
+    let pairs: Vec<Pair> = (0..50_u8).map(|n| (vec![n], vec![n; 5])).collect();
+    let Run::Memory(memory) = memory_run(&tiny(dir.path()), &pairs) else { panic!("not on disk") };
+    let lies = memory.bytes.as_ptr_range();
+    let mut cursor = Cursor::of_memory(memory, None);
+    let mut read = Vec::new();
+    while cursor.advance().unwrap() {
+        assert!(lies.contains(&cursor.key().as_ptr()) && lies.contains(&cursor.value().as_ptr()));
+        read.push((cursor.key().to_vec(), cursor.value().to_vec()));
+    }
+    assert_eq!(read, pairs);
+}
+
+#[test]
+fn compressed_runs_in_memory_are_unpacked_only_where_there_is_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = crate::run::SpillConfig { frame_bytes: 4096, codec: Codec::Lz4, ..tiny(dir.path()) };
+    let pairs = |run: u8| -> Vec<Pair> { (0..100_u8).map(|n| (vec![n], vec![run; 40])).collect() };
+    let stored: Vec<Vec<u8>> = (0..40)
+        .map(|run| match memory_run(&config, &pairs(run)) {
+            Run::Memory(memory) => memory.bytes,
+            Run::File(_) => panic!("not on disk"),
+        })
+        .collect();
+    let bytes: usize = stored.iter().map(Vec::len).sum();
+    let total = bytes as u64 + 5 * 4096;
+    assert!((bytes as u64) < 20 * 4096, "it is compressed well: {bytes}");
+    let task = Accountant::new(total).begin_task();
+    let held = |bytes: Vec<u8>| {
+        let mut reservation = task.reservation();
+        assert!(reservation.try_grow(bytes.len() as u64));
+        Run::Memory(RunMemory { bytes, reservation })
+    };
+    let runs = stored.into_iter().map(held).collect();
+    let (mut stream, stats) = merge_runs(runs, &config, None).unwrap();
+    assert!(stats.passes > 0 && stats.passes < 20, "{stats:?}");
+    let mut read = Vec::new();
+    while stream.advance().unwrap() {
+        assert!(task.held() <= total, "{} of {total}", task.held());
+        read.push((stream.key().to_vec(), stream.value().to_vec()));
+    }
+    let expected: Vec<Pair> = (0..100_u8).flat_map(|n| (0..40).map(move |run| (vec![n], vec![run; 40]))).collect();
+    assert!(read == expected, "equal keys stay in the order of the runs");
+    drop(stream);
+    assert_eq!((task.held(), files_in(dir.path())), (0, 0));
 }

@@ -51,6 +51,8 @@ impl<'a> MapTask<'a> {
     /// The split cannot be read.
     #[inline]
     pub fn next_record(&mut self) -> Result<Option<(u64, &[u8])>, RuntimeError> {
+        // Not with the counters: the user's code may take its time over each record.
+        self.env.meter.alive();
         self.unreported += 1;
         if self.unreported == BATCH {
             self.report();

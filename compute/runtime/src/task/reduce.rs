@@ -113,6 +113,8 @@ impl ReduceGroups<'_> {
 
     #[inline]
     fn count(&mut self) {
+        // Not with the counters: the user's code may take its time over each value.
+        self.env.meter.alive();
         self.unreported += 1;
         if self.unreported == BATCH {
             self.report();
@@ -159,7 +161,9 @@ pub(super) fn run(env: &TaskEnv<'_>, plan: &JobPlan, link: &Link, maps: u32) -> 
 fn fetch_config(env: &TaskEnv<'_>, maps: u32) -> Result<FetchConfig, RuntimeError> {
     let memory = env.buffer_bytes / 10 * 8;
     let config = FetchConfig::new(maps, env.attempt.task.index, memory, env.spill_config()?);
-    Ok(FetchConfig { parallel: env.settings.int(keys::MAPREDUCE_REDUCE_SHUFFLE_PARALLELCOPIES)?, ..config })
+    let parallel = env.settings.int(keys::MAPREDUCE_REDUCE_SHUFFLE_PARALLELCOPIES)?;
+    // A reducer gets a key's values in no order that it may count on.
+    Ok(FetchConfig { parallel, keeps_map_order: false, ..config })
 }
 
 /// Waits until every map's output is here. What cannot be had is reported: who runs the job has the map run again.

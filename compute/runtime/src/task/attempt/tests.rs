@@ -19,6 +19,16 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use tempfile::TempDir;
 
+/// Fails unless the task has shown a sign of life since the last look: slow code must not look like code that hangs.
+struct Pulse(u64);
+
+impl Pulse {
+    fn check(&mut self, meter: &Meter) {
+        let life = meter.life();
+        assert!(std::mem::replace(&mut self.0, life) < life, "a record was no sign of life");
+    }
+}
+
 /// Sorts lines, or writes them as they are; says no to some.
 struct Lines;
 
@@ -40,7 +50,9 @@ impl TaskCode for Lines {
             return task.finish_text(text);
         }
         let mut sorter = task.sorter(None)?;
+        let (meter, mut pulse) = (&task.env.meter, Pulse(task.env.meter.life()));
         while let Some((_, line)) = task.next_record()? {
+            pulse.check(meter);
             match line {
                 b"fail" => return Err(RuntimeError::User("map: no such line".to_owned())),
                 b"panic" => panic!("a line that panics"),
@@ -56,10 +68,13 @@ impl TaskCode for Lines {
 
     fn reduce(&self, mut task: ReduceTask<'_>) -> Result<(), RuntimeError> {
         let mut text = task.env.text_output()?;
+        let (meter, mut pulse) = (&task.env.meter, Pulse(task.env.meter.life()));
         let mut groups = task.groups();
         while groups.next_group()? {
+            pulse.check(meter);
             let mut count = 0;
             while groups.next_value()?.is_some() {
+                pulse.check(meter);
                 count += 1;
             }
             text.record(String::from_utf8_lossy(groups.key()), count);

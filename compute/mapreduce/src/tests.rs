@@ -1,11 +1,11 @@
 //! Whole jobs, run locally, beside plain loops.
 
 use crate::prelude::*;
-use crate::{LocalInput, LocalResult};
+use crate::{Count, LocalInput, LocalResult, Max};
 use mammoth_platform::Settings;
 use mammoth_protocol::jobs::counters::names;
 use proptest::prelude::{prop_assert_eq, proptest};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 #[derive(Clone)]
 struct Words;
@@ -274,69 +274,6 @@ impl Reducer for ShowMax {
         out.emit(key, all[0]);
         Ok(())
     }
-}
-
-#[derive(Clone)]
-struct Initials;
-
-impl Mapper for Initials {
-    type Key = char;
-    type Value = String;
-
-    fn map(&mut self, _offset: u64, line: &str, out: &mut Emit<'_, char, String>) -> Outcome {
-        for word in line.split_whitespace() {
-            out.emit(&word.chars().next().unwrap_or(' '), &word.to_owned());
-        }
-        Ok(())
-    }
-}
-
-#[derive(Clone)]
-struct Different;
-
-impl Fold for Different {
-    type Value = String;
-    type Sum = BTreeSet<String>;
-
-    fn init(&self) -> BTreeSet<String> {
-        BTreeSet::new()
-    }
-
-    fn add(&self, words: &mut BTreeSet<String>, word: &String) {
-        words.insert(word.clone());
-    }
-
-    fn merge(&self, words: &mut BTreeSet<String>, others: BTreeSet<String>) {
-        words.extend(others);
-    }
-}
-
-#[derive(Clone)]
-struct HowMany;
-
-impl Reducer for HowMany {
-    type Key = char;
-    type Value = BTreeSet<String>;
-
-    fn reduce(&mut self, key: &char, values: &mut Values<'_, BTreeSet<String>>, out: &mut Output<'_>) -> Outcome {
-        out.emit(key, values.map(|words| words.len()).sum::<usize>());
-        Ok(())
-    }
-}
-
-#[test]
-fn accumulators_that_grow_go_to_disk_before_they_fill_the_memory() {
-    let run = |text: String| {
-        let job = Job::new("different").mapper(Initials).fold(Different).reducer(HowMany);
-        job.run_local(LocalInput::text(text).setting("mapreduce.task.io.sort.mb", 1)).unwrap()
-    };
-    let written = |result: &LocalResult| result.counters.get(names::FRAMEWORK, names::SPILLED_RECORDS);
-    let result = run((0..150_000).map(|n| format!("{}{n}\n", ["a", "b"][n % 2])).collect());
-    assert_eq!(sorted(&result), ["a\t75000", "b\t75000"]);
-    assert!(written(&result) > 4, "1 MiB holds no 150,000 words: {}", written(&result));
-    let result = run((0..150_000).map(|n| format!("{}{}\n", ["a", "b"][n % 2], n % 100)).collect());
-    assert_eq!(sorted(&result), ["a\t50", "b\t50"]);
-    assert_eq!(written(&result), 2, "words that are there take no more memory");
 }
 
 #[test]

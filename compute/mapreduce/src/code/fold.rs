@@ -9,14 +9,7 @@ use mammoth_runtime::fold::{self, FoldTable, MergeFn, PartitionFn};
 use mammoth_runtime::merge::Combiner;
 use mammoth_runtime::task::MapTask;
 use postcard::ser_flavors::Size;
-use serde::Serialize;
-use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// After so many bytes of values the growth of one accumulator is measured, and stands for all of them.
-const MEASURE_EVERY: u64 = 16 * 1024;
-/// What a collection takes in memory for each byte of its encoding, about.
-const HEAP_PER_ENCODED: u64 = 4;
 
 /// A mapper whose records are folded.
 pub(crate) struct Folding<F: Fold> {
@@ -54,7 +47,6 @@ impl<F: Fold> MapSide for Folding<F> {
             table: FoldTable::new(config, self.merge(), task.env.memory.reservation()),
             fold: &self.fold,
             bytes: 0,
-            unmeasured: 0,
             failure: None,
         };
         self.mapper.run(&mut task, &mut sink)?;
@@ -72,13 +64,7 @@ struct FoldSink<'a, F: Fold> {
     table: FoldTable<F::Sum>,
     fold: &'a F,
     bytes: u64,
-    /// Bytes of values since an accumulator was last measured.
-    unmeasured: u64,
     failure: Option<RuntimeError>,
-}
-
-fn encoded_len<T: Serialize>(value: &T) -> u64 {
-    postcard::serialize_with_flavor(value, Size::default()).unwrap_or_default() as u64
 }
 
 impl<F: Fold> Sink<F::Value> for FoldSink<'_, F> {
@@ -86,36 +72,14 @@ impl<F: Fold> Sink<F::Value> for FoldSink<'_, F> {
     fn put(&mut self, key: &[u8], value: &F::Value) {
         let fold = self.fold;
         // Nothing is written, but what a mapper gives out is counted in bytes.
-        let size = encoded_len(value);
-        self.bytes += key.len() as u64 + size;
-        // Numbers and the like are within the table; what owns memory of its own may grow beside it.
-        let is_measured = std::mem::needs_drop::<F::Sum>() && {
-            self.unmeasured += size;
-            self.unmeasured >= MEASURE_EVERY
-        };
-        let growth = Cell::new(0);
-        let add = |sum: &mut F::Sum, value: &F::Value| {
-            if !is_measured {
-                return fold.add(sum, value);
-            }
-            let before = encoded_len(sum);
-            fold.add(sum, value);
-            growth.set(encoded_len(sum).saturating_sub(before));
-        };
-        let make = move |value: &F::Value| {
+        let size = postcard::serialize_with_flavor(value, Size::default()).unwrap_or_default();
+        self.bytes += (key.len() + size) as u64;
+        let make = |value: &F::Value| {
             let mut sum = fold.init();
-            add(&mut sum, value);
+            fold.add(&mut sum, value);
             sum
         };
-        let mut folded = self.table.fold(key, value, make, add);
-        if is_measured && folded.is_ok() {
-            let share = growth.get() as f64 / size.max(1) as f64;
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate, not negative")]
-            let grown = (share * self.unmeasured as f64) as u64;
-            self.unmeasured = 0;
-            folded = self.table.grew(grown.saturating_mul(HEAP_PER_ENCODED));
-        }
-        if let Err(error) = folded {
+        if let Err(error) = self.table.fold(key, value, make, |sum, value| fold.add(sum, value)) {
             self.failure.get_or_insert(error);
         }
     }

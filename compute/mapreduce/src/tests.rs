@@ -309,3 +309,47 @@ proptest! {
         }
     }
 }
+
+/// Gives each line under its place, many times as long.
+#[derive(Clone)]
+struct Long;
+
+impl Mapper for Long {
+    type Key = u64;
+    type Value = String;
+
+    fn map(&mut self, offset: u64, line: &str, out: &mut Emit<'_, u64, String>) -> Outcome {
+        out.emit(&offset, &line.repeat(100));
+        Ok(())
+    }
+}
+
+#[derive(Clone)]
+struct Lengths;
+
+impl Reducer for Lengths {
+    type Key = u64;
+    type Value = Option<String>;
+
+    fn reduce(&mut self, key: &u64, values: &mut Values<'_, Option<String>>, out: &mut Output<'_>) -> Outcome {
+        for value in values {
+            out.emit(key, value.map_or(0, |text| text.len()));
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn what_accumulators_hold_counts_as_memory() {
+    let text: String = (0..4000).map(|n| format!("line {n:010}\n")).collect();
+    let spilled = |sort_mb: u32| {
+        let job = Job::new("long").mapper(Long).fold(Max::new()).reducer(Lengths).reduces(1);
+        let result = job.run_local(LocalInput::text(&text).setting("mapreduce.task.io.sort.mb", sort_mb)).unwrap();
+        let lines = result.lines();
+        assert!(lines.len() == 4000 && lines.iter().all(|line| line.ends_with("\t1500")), "{} lines", lines.len());
+        result.counters.get(names::FRAMEWORK, names::SPILLED_RECORDS)
+    };
+    // The keys would fit into a megabyte, their texts do not.
+    let (little, much) = (spilled(1), spilled(100));
+    assert!(little >= much + 3000, "{little} with a megabyte, {much} with many");
+}

@@ -16,6 +16,7 @@ use crate::memory::Reservation;
 use crate::merge::{Combiner, Combining, Emit, MergeStats, Values, reduce_runs};
 use crate::run::{Packer, Run, RunWriter, SpillConfig, Stopwatch};
 use crate::shuffle::{Finished, OutputWriter};
+use postcard::ser_flavors::Size;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -39,7 +40,7 @@ pub struct FoldConfig {
     pub partitions: u32,
     /// `None`: by hash.
     pub partition: Option<PartitionFn>,
-    /// Most bytes of keys and table in memory; what accumulators hold elsewhere counts as far as it is told.
+    /// Most bytes of keys and table in memory; what accumulators hold elsewhere counts as far as [`FoldTable::grew`] is told.
     pub memory: u64,
     /// How runs are written and merged.
     pub spill: SpillConfig,
@@ -142,12 +143,25 @@ impl<A: Accumulator> FoldTable<A> {
         Ok(())
     }
 
-    /// Says that accumulators have allocated `bytes` more outside of themselves.
+    /// Says that accumulators have allocated at most `bytes` more outside of themselves, as [`heap_estimate`] has it. When memory
+    /// is short they are measured: what was told may be far too much.
     ///
     /// # Errors
     /// The table had to go to disk, and could not.
+    #[inline]
     pub fn grew(&mut self, bytes: u64) -> Result<(), RuntimeError> {
-        if self.table.grew(bytes) { Ok(()) } else { self.spill() }
+        if self.table.grew(bytes) { Ok(()) } else { self.has_grown() }
+    }
+
+    #[cold]
+    fn has_grown(&mut self) -> Result<(), RuntimeError> {
+        // Vectors hold room for twice what is in them.
+        if self.table.measure(|accumulator| encoded_len(accumulator).saturating_mul(2)) {
+            return Ok(());
+        }
+        self.spill()?;
+        self.table.reset();
+        Ok(())
     }
 
     /// Writes the table as a run.
@@ -227,6 +241,25 @@ impl<A: Accumulator> FoldTable<A> {
     pub fn stats(&self) -> FoldStats {
         self.stats
     }
+}
+
+fn encoded_len<T: Serialize>(value: &T) -> u64 {
+    postcard::serialize_with_flavor(value, Size::default()).unwrap_or(0) as u64
+}
+
+/// What an accumulator may hold on the heap when it has taken in a value of `encoded` bytes in postcard: those and the value
+/// itself. Nothing for accumulators that hold nothing there.
+#[inline]
+#[must_use]
+pub const fn heap_bytes<A, V>(encoded: u64) -> u64 {
+    if std::mem::needs_drop::<A>() { encoded.saturating_add(size_of::<V>() as u64) } else { 0 }
+}
+
+/// As [`heap_bytes`], for accumulators of the values' own type.
+#[inline]
+#[must_use]
+pub fn heap_estimate<V: Serialize>(value: &V) -> u64 {
+    if std::mem::needs_drop::<V>() { heap_bytes::<V, V>(encoded_len(value)) } else { 0 }
 }
 
 fn encode<A: Serialize>(accumulator: &A, out: &mut Vec<u8>) -> Result<(), RuntimeError> {

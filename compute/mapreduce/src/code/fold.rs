@@ -79,7 +79,12 @@ impl<F: Fold> Sink<F::Value> for FoldSink<'_, F> {
             fold.add(&mut sum, value);
             sum
         };
-        if let Err(error) = self.table.fold(key, value, make, |sum, value| fold.add(sum, value)) {
+        let mut folded = self.table.fold(key, value, make, |sum, value| fold.add(sum, value));
+        let elsewhere = fold::heap_bytes::<F::Sum, F::Value>(size as u64);
+        if folded.is_ok() && elsewhere > 0 {
+            folded = self.table.grew(elsewhere);
+        }
+        if let Err(error) = folded {
             self.failure.get_or_insert(error);
         }
     }

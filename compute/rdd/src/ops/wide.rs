@@ -7,7 +7,7 @@ use mammoth_engine::batch::{BATCH_RECORDS, Batch, Records};
 use mammoth_engine::ops::{Finished, Sink, SinkOp, Source, SourceArgs, SourceOp};
 use mammoth_engine::shuffle::{ShuffleStream, finish_fold, finish_sort, fold_config, sort_config, task_error};
 use mammoth_engine::task::{TaskContext, TaskError};
-use mammoth_runtime::fold::{FoldTable, MergeFn};
+use mammoth_runtime::fold::{FoldTable, MergeFn, heap_estimate};
 use mammoth_runtime::key::partition_of;
 use mammoth_runtime::sort::Sorter;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -86,7 +86,11 @@ where
             self.key.clear();
             key.encode_key(&mut self.key);
             let add = |sum: &mut Sum<V>, value| sum.add(value, function);
+            let elsewhere = heap_estimate(&value);
             self.table.fold(&self.key, value, |value| Sum(Some(value)), add).map_err(task_error)?;
+            if elsewhere > 0 {
+                self.table.grew(elsewhere).map_err(task_error)?;
+            }
         }
         Ok(true)
     }

@@ -7,6 +7,8 @@ use hashbrown::HashTable;
 
 /// Memory that is taken without asking if nothing is granted, bytes.
 const FIRST: u64 = 256 * 1024;
+/// Memory for what accumulators hold elsewhere is asked for in such steps, bytes.
+const STEP: u64 = 64 * 1024;
 /// Offsets are 32 bits wide.
 const ARENA_MAX: usize = u32::MAX as usize;
 
@@ -132,16 +134,53 @@ impl<A> Table<A> {
         self.slots.insert_unique(hash, Slot { hash, offset, len, accumulator }, |slot| slot.hash);
     }
 
-    /// Counts memory that accumulators hold elsewhere; `false` if it is too much.
+    /// Counts memory that accumulators hold elsewhere; `false` if it is too much. A little is taken even if none is granted, as
+    /// work must go on.
+    #[inline]
     pub(super) fn grew(&mut self, bytes: u64) -> bool {
         self.elsewhere = self.elsewhere.saturating_add(bytes);
         let cost = self.cost();
-        let needed = cost.saturating_sub(self.reservation.bytes());
-        if cost <= self.limit && (needed == 0 || self.reservation.try_grow(needed)) {
+        cost <= self.limit.min(self.reservation.bytes()) || self.reserve(cost)
+    }
+
+    #[cold]
+    fn reserve(&mut self, cost: u64) -> bool {
+        let held = self.reservation.bytes();
+        let needed = cost.saturating_sub(held);
+        let step = STEP.min(self.limit.saturating_sub(held)).max(needed);
+        if cost <= self.limit && (needed == 0 || self.reservation.try_grow(step) || self.reservation.try_grow(needed)) {
             return true;
         }
         self.reservation.force(needed);
-        false
+        self.elsewhere <= FIRST.min(self.limit) / 2
+    }
+
+    /// Looks at every accumulator where what was told is most likely too much: one that takes the largest of its values does not
+    /// grow by each. Whether it is less by half, and that much can be told again.
+    pub(super) fn measure(&mut self, size: impl Fn(&A) -> u64) -> bool {
+        // Of many keys and little told it would have to look all the time.
+        if self.elsewhere < self.cost() / 4 {
+            return false;
+        }
+        let found = self.slots.iter().map(|slot| size(&slot.accumulator)).fold(0, u64::saturating_add);
+        if found > self.elsewhere / 2 {
+            return false;
+        }
+        self.elsewhere = found;
+        self.trim();
+        true
+    }
+
+    /// Gives back what is reserved beyond what is in use.
+    fn trim(&mut self) {
+        let surplus = self.reservation.bytes().saturating_sub(self.cost());
+        self.reservation.shrink(surplus);
+    }
+
+    /// Gives all memory back, that of an empty table included: what accumulators hold needs it.
+    pub(super) fn reset(&mut self) {
+        (self.slots, self.arena, self.elsewhere) = (HashTable::new(), Vec::new(), 0);
+        self.reservation.clear();
     }
 
     /// Takes everything out, sorted. The table is empty then; its arena is gone with the keys.
@@ -165,8 +204,8 @@ impl<A> Table<A> {
     pub(super) fn take_back(&mut self, drained: Drained<A>) {
         self.arena = drained.arena;
         self.arena.clear();
-        self.reservation.shrink(self.elsewhere);
         self.elsewhere = 0;
+        self.trim();
     }
 }
 

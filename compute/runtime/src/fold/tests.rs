@@ -119,6 +119,67 @@ fn accumulators_that_grow_are_spilled_too() {
     assert!(entries.stats().spills > 0);
 }
 
+/// The longest text of a key.
+fn longest(table: &mut FoldTable<String>, key: u32, text: String) {
+    let bytes = heap_estimate(&text);
+    let keep = |longest: &mut String, text: String| {
+        if longest.len() < text.len() {
+            *longest = text;
+        }
+    };
+    table.fold(&key.to_be_bytes(), text, |text| text, keep).unwrap();
+    table.grew(bytes).unwrap();
+}
+
+fn longest_of_two() -> MergeFn<String> {
+    Arc::new(|into, from| {
+        if into.len() < from.len() {
+            *into = from;
+        }
+    })
+}
+
+#[test]
+fn accumulators_that_replace_their_value_are_measured_before_they_are_spilled() {
+    let dir = tempfile::tempdir().unwrap();
+    let accountant = Accountant::new(1 << 20);
+    let task = accountant.begin_task();
+    let mut table = FoldTable::new(config(dir.path(), 1, u64::MAX), longest_of_two(), task.reservation());
+    for n in 0..100_000_u32 {
+        longest(&mut table, n % 100, "x".repeat((n % 64) as usize));
+        assert!(task.held() <= 1 << 20);
+    }
+    let mut entries = table.into_entries().unwrap();
+    assert_eq!(entries.stats().spills, 0);
+    while let Some((_, _, text)) = entries.next().unwrap() {
+        assert!(text.len() >= 60);
+    }
+}
+
+#[test]
+fn what_many_accumulators_hold_stays_within_the_limit() {
+    for granted in [0, 1 << 20] {
+        let dir = tempfile::tempdir().unwrap();
+        let task = Accountant::new(granted).begin_task();
+        let mut table = FoldTable::new(config(dir.path(), 1, u64::MAX), longest_of_two(), task.reservation());
+        for n in 0..20_000_u32 {
+            longest(&mut table, n, "y".repeat(200));
+            assert!(task.held() <= granted.max(1 << 20), "{} after {n}", task.held());
+        }
+        let mut entries = table.into_entries().unwrap();
+        let mut keys = 0;
+        while let Some((_, _, text)) = entries.next().unwrap() {
+            assert_eq!(text.len(), 200);
+            keys += 1;
+        }
+        assert_eq!(keys, 20_000);
+        // 4 MB of texts: a few runs, not one for each record.
+        assert!((3..100).contains(&entries.stats().spills), "{:?}", entries.stats());
+    }
+    assert_eq!((heap_estimate(&7_u64), heap_bytes::<u64, String>(9)), (0, 0));
+    assert_eq!(heap_estimate(&"abc".to_owned()), 4 + size_of::<String>() as u64);
+}
+
 #[test]
 fn a_refused_task_works_with_a_little() {
     let dir = tempfile::tempdir().unwrap();

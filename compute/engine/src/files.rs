@@ -6,6 +6,7 @@ use mammoth_platform::durable::rename_unsynced;
 use mammoth_protocol::{DfsPath, ErrorCode};
 use mammoth_runtime::files::{BlockHosts, DfsFiles, FileInfo, FileSystem, Sink, Source};
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
@@ -104,6 +105,23 @@ impl Sink for LocalSink {
     }
 }
 
+fn create(path: &DfsPath, overwrite: bool) -> Result<Box<dyn Sink>, ClientError> {
+    let mut options = File::options();
+    options.write(true);
+    let options = if overwrite { options.create(true).truncate(true) } else { options.create_new(true) };
+    let file = options.open(path.as_str()).map_err(failed(path))?;
+    Ok(Box::new(LocalSink { file, path: path.clone(), len: 0 }))
+}
+
+/// A name as text. Records of a file that was left out for its name would be missed by nobody, until it matters.
+fn text_of<'a>(name: &'a OsStr, within: &str) -> Result<&'a str, ClientError> {
+    name.to_str().ok_or_else(|| {
+        let text =
+            format!("{LOCAL_URI}{within}: the name {name:?} is no UTF-8; rename it, or take it out of the input");
+        refused(ErrorCode::InvalidPath, text)
+    })
+}
+
 impl FileSystem for LocalFiles {
     fn uri(&self) -> String {
         LOCAL_URI.to_owned()
@@ -111,7 +129,7 @@ impl FileSystem for LocalFiles {
 
     fn home(&self) -> Result<DfsPath, ClientError> {
         let here = std::env::current_dir().map_err(failed(&DfsPath::root()))?;
-        Ok(DfsPath::parse(&here.to_string_lossy())?)
+        Ok(DfsPath::parse(text_of(here.as_os_str(), "")?)?)
     }
 
     fn stat(&self, path: &DfsPath) -> Result<Option<FileInfo>, ClientError> {
@@ -130,7 +148,7 @@ impl FileSystem for LocalFiles {
         }
         for entry in fs::read_dir(path.as_str()).map_err(failed(path))? {
             let entry = entry.map_err(failed(path))?;
-            let inner = path.join(&entry.file_name().to_string_lossy())?;
+            let inner = path.join(text_of(&entry.file_name(), path.as_str())?)?;
             // A file that went in the meantime, or a link to nowhere.
             if let Some(known) = self.stat(&inner)? {
                 found.push(known);
@@ -148,15 +166,24 @@ impl FileSystem for LocalFiles {
         fs::create_dir_all(path.as_str()).map_err(failed(path))
     }
 
+    fn mkdir(&self, path: &DfsPath) -> Result<(), ClientError> {
+        match fs::create_dir(path.as_str()) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !Path::new(path.as_str()).is_dir() => {
+                Err(failed(path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn create_in(&self, path: &DfsPath) -> Result<Box<dyn Sink>, ClientError> {
+        create(path, true)
+    }
+
     fn create(&self, path: &DfsPath, overwrite: bool) -> Result<Box<dyn Sink>, ClientError> {
         if let Some(parent) = path.parent() {
             self.mkdirs(&parent)?;
         }
-        let mut options = File::options();
-        options.write(true);
-        let options = if overwrite { options.create(true).truncate(true) } else { options.create_new(true) };
-        let file = options.open(path.as_str()).map_err(failed(path))?;
-        Ok(Box::new(LocalSink { file, path: path.clone(), len: 0 }))
+        create(path, overwrite)
     }
 
     fn create_inside(&self, path: &DfsPath) -> Result<Box<dyn Sink>, ClientError> {
@@ -193,5 +220,40 @@ impl FileSystem for LocalFiles {
         };
         gone.map_err(failed(path))?;
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mammoth_runtime::output::Committer;
+    use std::os::unix::ffi::OsStrExt;
+
+    #[test]
+    fn what_was_aborted_is_not_brought_back_by_an_attempt_that_comes_late() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = DfsPath::parse(&format!("{}/out", dir.path().display())).unwrap();
+        let committer = Committer::new(&LocalFiles, out.clone());
+        committer.setup_job("owner").unwrap();
+        let early = committer.setup_task("early").unwrap();
+        assert_eq!(committer.setup_task("early").unwrap(), early, "a second process of the same attempt");
+        let mut sink = LocalFiles.create_in(&early.join("part").unwrap()).unwrap();
+        committer.abort_job(&[]).unwrap();
+        sink.write_all(b"late").unwrap();
+        sink.close().unwrap();
+        assert!(LocalFiles.create_in(&early.join("part").unwrap()).is_err());
+        assert!(committer.setup_task("late").is_err());
+        assert_eq!(LocalFiles.stat(&out).unwrap(), None);
+        let file = out.parent().unwrap().join("file").unwrap();
+        LocalFiles.create(&file, false).unwrap().close().unwrap();
+        assert!(LocalFiles.mkdir(&file).is_err(), "a file is in the way");
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_is_refused_and_not_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        File::create(dir.path().join(OsStr::from_bytes(b"part-\xff"))).unwrap();
+        let error = LocalFiles.list(&DfsPath::parse(&dir.path().to_string_lossy()).unwrap()).unwrap_err().to_string();
+        assert!(error.contains(r"part-\xFF") && error.contains("no UTF-8"), "{error}");
     }
 }

@@ -62,7 +62,7 @@ pub mod memory {
     pub fn wordcount(context: &Context, args: &[String]) -> AppResult {
         let (inputs, output) = places(args)?;
         context
-            .text_file(&inputs.join(","), 0)?
+            .text_files(inputs, 0)?
             .flat_map_ref(|line: &Text, out| {
                 out.extend(line.split_whitespace().map(|word| (line.slice_of(word), 1_u64)))
             })

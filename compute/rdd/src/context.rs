@@ -12,7 +12,7 @@ use mammoth_engine::program::Payload;
 use mammoth_engine::{BlobHandle, CodeError, Master, Options};
 use mammoth_platform::{Settings, keys};
 use mammoth_protocol::jobs::event::TimedEvent;
-use mammoth_runtime::input::{input_files, split_files};
+use mammoth_runtime::input::{input_files, split_files, split_paths};
 use std::ops::Range;
 use std::panic::Location;
 
@@ -149,27 +149,45 @@ impl Context {
     }
 
     /// The lines of text files, in at least so many partitions where their lengths allow (0: by their blocks). A path may be a
-    /// file, a folder or a pattern, several of them separated by commas.
+    /// file, a folder or a pattern, several of them separated by commas; a comma within the braces of a pattern, or after a
+    /// backslash, separates nothing.
     ///
     /// # Errors
     /// Input that is not there or cannot be read.
     #[track_caller]
     pub fn text_file(&self, path: &str, min_partitions: u32) -> Result<Rdd<Text>, Error> {
-        let call_site = Location::caller();
-        let inputs: Vec<String> = path.split(',').map(str::to_owned).collect();
-        let files = self.engine.files_of(path)?;
+        self.lines_of(&split_paths(path), min_partitions, Location::caller())
+    }
+
+    /// As [`Self::text_file`], of several paths, in whose names commas mean nothing.
+    ///
+    /// # Errors
+    /// As [`Self::text_file`]; no path at all.
+    #[track_caller]
+    pub fn text_files(&self, paths: &[String], min_partitions: u32) -> Result<Rdd<Text>, Error> {
+        self.lines_of(paths, min_partitions, Location::caller())
+    }
+
+    fn lines_of(
+        &self,
+        inputs: &[String],
+        min_partitions: u32,
+        call_site: &'static Location<'static>,
+    ) -> Result<Rdd<Text>, Error> {
+        // Those of another file system are refused by name.
+        let files = self.engine.files_of(inputs.first().map_or("", String::as_str))?;
         let mut settings = self.engine.settings().clone();
         if min_partitions > 0 {
             settings.set(keys::MAPREDUCE_JOB_MAPS.name(), min_partitions.to_string());
         }
-        let splits = split_files(&*files, &input_files(&*files, &inputs)?, &settings)?;
+        let splits = split_files(&*files, &input_files(&*files, inputs)?, &settings)?;
         let (mut payloads, mut hosts) = (Vec::new(), Vec::new());
         for split in splits {
             let piece = TextPiece { fs: files.uri(), split: split.to_input_split()?.payload };
             payloads.push(Payload::Inline(postcard::to_allocvec(&piece).map_err(Error::Record)?));
             hosts.push(split.hosts);
         }
-        let name = format!("text_file {path}");
+        let name = format!("text_file {}", inputs.join(","));
         let code = code::source::<LinesOp>(NoFunction);
         Ok(self.source(SourceNode { name: &name, code, payloads, hosts, blobs: Vec::new(), call_site }))
     }

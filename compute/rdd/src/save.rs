@@ -83,9 +83,10 @@ impl<T: Send + 'static, L: Format<T>> SinkOp for SaveOp<T, L> {
         let folder = DfsPath::parse(&target.path).map_err(TaskError::fatal)?;
         let key = task.key;
         let attempt = format!("attempt_{}_{}_{:05}_{}", key.stage, key.generation, key.partition, key.attempt);
-        let dir = Committer::new(&*files, folder.clone()).attempt_folder(&attempt).map_err(task_error)?;
+        // Only where the action has made room: a task that begins when it has failed brings nothing back.
+        let dir = Committer::new(&*files, folder.clone()).setup_task(&attempt).map_err(task_error)?;
         let path = dir.join(&part(key.partition)).map_err(TaskError::fatal)?;
-        let output = TextOutput::create(&*files, &path).map_err(task_error)?;
+        let output = TextOutput::create_in(&*files, &path).map_err(task_error)?;
         let is_local = target.fs == mammoth_engine::files::LOCAL_URI;
         let (output, task) = (Some(output), Arc::clone(task));
         Ok(Box::new(Save::<T, L> { output, files, folder, attempt, is_local, task, types: PhantomData }))

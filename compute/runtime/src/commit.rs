@@ -80,7 +80,18 @@ impl<'a> Committer<'a> {
         })?;
         sink.write_all(owner.as_bytes()).map_err(|source| RuntimeError::Io { what: marker.to_string(), source })?;
         sink.close()?;
-        Ok(())
+        // Here alone: an attempt that comes after the job was aborted finds nothing to write into.
+        Ok(self.files.mkdirs(&self.job_folder()?.join(PENDING).map_err(invalid)?)?)
+    }
+
+    /// Makes an attempt's folder in those that [`Self::setup_job`] made.
+    ///
+    /// # Errors
+    /// The job was aborted meanwhile.
+    pub fn setup_task(&self, attempt: &str) -> Result<DfsPath, RuntimeError> {
+        let folder = self.attempt_folder(attempt)?;
+        self.files.mkdir(&folder)?;
+        Ok(folder)
     }
 
     /// Where an attempt writes.

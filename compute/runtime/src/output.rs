@@ -4,6 +4,7 @@ pub use crate::commit::{Committer, TaskOutput};
 
 use crate::error::RuntimeError;
 use crate::files::{FileSystem, Sink};
+use mammoth_client::ClientError;
 use mammoth_platform::{Clock, SystemClock};
 use mammoth_protocol::DfsPath;
 use std::fmt::Display;
@@ -52,8 +53,20 @@ impl TextOutput {
     /// # Errors
     /// It cannot be created.
     pub fn create(files: &dyn FileSystem, path: &DfsPath) -> Result<Self, RuntimeError> {
+        Self::open(path, || files.create(path, true))
+    }
+
+    /// As [`Self::create`], in a folder that is there: one that went is not brought back.
+    ///
+    /// # Errors
+    /// It cannot be created; the folder is gone.
+    pub fn create_in(files: &dyn FileSystem, path: &DfsPath) -> Result<Self, RuntimeError> {
+        Self::open(path, || files.create_in(path))
+    }
+
+    fn open(path: &DfsPath, create: impl FnOnce() -> Result<Box<dyn Sink>, ClientError>) -> Result<Self, RuntimeError> {
         let before = SystemClock.monotonic_ns();
-        let sink = files.create(path, true)?;
+        let sink = create()?;
         let ns = SystemClock.monotonic_ns().saturating_sub(before);
         let buffer = Vec::with_capacity(BUFFER + 4096);
         Ok(Self { sink, path: path.clone(), buffer, records: 0, bytes: 0, ns, failure: None })

@@ -35,6 +35,20 @@ fn info(status: FileStatus) -> FileInfo {
     FileInfo { path: status.path, is_dir, len: status.len, block_size: status.block_size }
 }
 
+impl DfsFiles {
+    fn make_folder(&self, path: &DfsPath, with_parents: bool) -> Result<(), ClientError> {
+        if self.client.mkdirs(path, None, with_parents)? {
+            return Ok(());
+        }
+        let code = ErrorCode::ParentNotDirectory;
+        Err(ClientError::Remote {
+            code,
+            class: code.java_class().to_owned(),
+            message: format!("{path}: cannot be made"),
+        })
+    }
+}
+
 impl FileSystem for DfsFiles {
     fn uri(&self) -> String {
         format!("hdfs://{}", self.client.namenode_address())
@@ -64,15 +78,16 @@ impl FileSystem for DfsFiles {
     }
 
     fn mkdirs(&self, path: &DfsPath) -> Result<(), ClientError> {
-        if self.client.mkdirs(path, None, true)? {
-            return Ok(());
-        }
-        let code = ErrorCode::ParentNotDirectory;
-        Err(ClientError::Remote {
-            code,
-            class: code.java_class().to_owned(),
-            message: format!("{path}: cannot be made"),
-        })
+        self.make_folder(path, true)
+    }
+
+    fn mkdir(&self, path: &DfsPath) -> Result<(), ClientError> {
+        self.make_folder(path, false)
+    }
+
+    fn create_in(&self, path: &DfsPath) -> Result<Box<dyn Sink>, ClientError> {
+        let options = CreateOptions { create_parent: false, ..CreateOptions::overwriting() };
+        Ok(Box::new(self.client.create(path, options)?))
     }
 
     fn create(&self, path: &DfsPath, overwrite: bool) -> Result<Box<dyn Sink>, ClientError> {

@@ -51,6 +51,14 @@ impl MemoryFiles {
         }
     }
 
+    /// Refuses a path whose folder is not there.
+    fn in_folder(&self, path: &DfsPath) -> Result<(), ClientError> {
+        match path.parent() {
+            Some(parent) if !self.lock().contains_key(parent.as_str()) => Err(missing(&parent)),
+            _ => Ok(()),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -155,6 +163,16 @@ impl FileSystem for MemoryFiles {
             Entry::Dir => Ok(()),
             Entry::File(_) => Err(refused(ErrorCode::ParentNotDirectory, format!("Path is not a directory: {path}"))),
         }
+    }
+
+    fn mkdir(&self, path: &DfsPath) -> Result<(), ClientError> {
+        self.in_folder(path)?;
+        self.mkdirs(path)
+    }
+
+    fn create_in(&self, path: &DfsPath) -> Result<Box<dyn Sink>, ClientError> {
+        self.in_folder(path)?;
+        self.create(path, true)
     }
 
     fn create(&self, path: &DfsPath, overwrite: bool) -> Result<Box<dyn Sink>, ClientError> {

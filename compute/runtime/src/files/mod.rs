@@ -87,6 +87,18 @@ pub trait FileSystem: Send + Sync {
     /// A file is in the way.
     fn mkdirs(&self, path: &DfsPath) -> Result<(), ClientError>;
 
+    /// Makes a folder in one that is there; an existing one is fine. So nobody brings back what was deleted meanwhile.
+    ///
+    /// # Errors
+    /// The folder above is not there; a file is in the way.
+    fn mkdir(&self, path: &DfsPath) -> Result<(), ClientError>;
+
+    /// Creates a file in a folder that is there, or replaces one.
+    ///
+    /// # Errors
+    /// The folder is not there.
+    fn create_in(&self, path: &DfsPath) -> Result<Box<dyn Sink>, ClientError>;
+
     /// Creates a file and the folders above it.
     ///
     /// # Errors

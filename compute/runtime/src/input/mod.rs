@@ -11,7 +11,7 @@ mod split;
 mod tests;
 
 pub use lines::{LineReader, ReadStats};
-pub use paths::{InputFile, input_files};
+pub use paths::{InputFile, input_files, split_paths};
 pub use split::{TextSplit, split_files};
 
 use crate::error::RuntimeError;

@@ -10,6 +10,31 @@ use mammoth_protocol::DfsPath;
 /// One file of the input.
 pub type InputFile = FileInfo;
 
+/// The paths in a text that separates them by commas, as Hadoop's input paths are: a comma within braces, or after a backslash,
+/// is part of its path. The backslash stays, as it means the same in the path.
+#[must_use]
+pub fn split_paths(text: &str) -> Vec<String> {
+    let (mut parts, mut part, mut depth) = (Vec::new(), String::new(), 0_usize);
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            ',' if depth == 0 => {
+                parts.push(std::mem::take(&mut part));
+                continue;
+            }
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        part.push(c);
+        if c == '\\' {
+            part.extend(chars.next());
+        }
+    }
+    parts.push(part);
+    parts
+}
+
 /// All files of the input, each path's in name order.
 ///
 /// # Errors

@@ -172,3 +172,20 @@ proptest! {
         prop_assert_eq!(joined, whole);
     }
 }
+
+#[test]
+fn commas_separate_paths_but_for_those_in_braces_and_after_a_backslash() {
+    let split = |text: &str| split_paths(text);
+    assert_eq!(split("/a"), ["/a"]);
+    assert_eq!(split("/a,/b/*"), ["/a", "/b/*"]);
+    assert_eq!(split("/{a,b}/x,/c{d{e,f},g}"), ["/{a,b}/x", "/c{d{e,f},g}"]);
+    assert_eq!(split("/a\\,b,/c\\\\,/d"), ["/a\\,b", "/c\\\\", "/d"]);
+    assert_eq!(split("/a,,/b}"), ["/a", "", "/b}"], "an empty path is refused by name later");
+    let files = crate::files::MemoryFiles::default();
+    let path = mammoth_protocol::DfsPath::parse("/in/a,b").unwrap();
+    files.put(&path, *b"x\n");
+    for text in ["/in/a\\,b", "/in/{a\\,b,c}", "/in/a?b"] {
+        let found = input_files(&files, &split(text)).unwrap();
+        assert_eq!(found.iter().map(|file| &file.path).collect::<Vec<_>>(), [&path], "{text}");
+    }
+}

@@ -11,12 +11,14 @@
 //! # Why the unsafe code here is sound
 //!
 //! *Reading a descriptor.* [`resolve`] gets an offset that came over a network. It reads only if the whole descriptor lies in
-//! one mapping of this program's own executable that is readable and not writable (by the kernel's list of mappings), at its
-//! natural alignment: the bytes exist, are initialised and never change. The magic number is read first, as plain integers, for
-//! which every bit pattern is valid. Only if it matches are the other fields read. 128 bits that were drawn for this purpose do
-//! not occur in the image but in descriptors and in the code that compares them, which is in another, executable mapping; so the
-//! bytes are a `Descriptor` that the compiler laid out, with a valid string, valid function pointers and a valid kind. Name and
-//! signature are then compared with those that the task asks for.
+//! the one mapping of this program's own executable that holds a known descriptor and is readable and not writable (by the
+//! kernel's list of mappings), at its natural alignment: the bytes exist, are initialised and never change. The magic number is
+//! read first, as plain integers, for which every bit pattern is valid. Only if it matches are the other fields read. The number
+//! may also lie where the compiler pools constants without pointers, for the comparison below. That is another section; where
+//! the program is loaded at an address of the system's choice, constants with pointers, as descriptors are, have a mapping of
+//! their own, which the dynamic linker makes read-only when it has written the pointers. In there 128 bits that were drawn for
+//! this purpose begin a `Descriptor` that the compiler laid out, with a valid string, valid function pointers and a valid kind.
+//! Name and signature are then compared with those that the task asks for.
 //!
 //! *Conjuring a closure.* The glue functions make a value of the closure's type out of nothing. The type has size zero and is
 //! `Copy`, so a value has no bytes that could be wrong, no destructor, and copying is all that happens to it; it is inhabited,
@@ -224,12 +226,19 @@ fn resolve_in(image: &Image, code: &CodeRef) -> Result<Make, CodeError> {
 #[derive(Debug)]
 struct Image {
     base: usize,
-    constants: Vec<std::ops::Range<usize>>,
+    /// Where descriptors lie.
+    constants: std::ops::Range<usize>,
     code: Vec<std::ops::Range<usize>>,
 }
 
-/// Something that certainly lies in the image that this module is part of.
-static ANCHOR: u64 = MAGIC[0] ^ 1;
+/// Lies where descriptors do, and is none that anybody could name: its number is wrong.
+static ANCHOR: Descriptor =
+    Descriptor { magic: [0; 2], name: "", signature: type_name::<()>, make: Make::Cache(no_codec) };
+
+fn no_codec() -> Box<dyn CacheCodec> {
+    // Nobody gets here: without the right number nothing of a descriptor is used.
+    std::process::abort()
+}
 
 impl Image {
     fn of_this_process() -> Result<&'static Self, CodeError> {
@@ -244,13 +253,14 @@ impl Image {
         IMAGE.get_or_init(read).as_ref().map_err(|reason| CodeError::NoImage(reason.clone()))
     }
 
-    /// The mappings of the file that `anchor` is mapped from; `code` must lie in an executable one of them.
+    /// The mappings of the file that `anchor`, a descriptor, is mapped from; `code` must lie in an executable one of them.
     fn of_maps(maps: &str, anchor: usize, code: usize) -> Option<Self> {
         let lines: Vec<Mapping<'_>> = maps.lines().filter_map(Mapping::parse).collect();
         let file = lines.iter().find(|line| line.range.contains(&anchor))?.file;
         let own = || lines.iter().filter(|line| line.file == file);
         let base = own().map(|line| line.range.start).min()?;
-        let constants = own().filter(|line| line.rights.starts_with("r-")).map(|line| line.range.clone()).collect();
+        let constants =
+            own().find(|line| line.range.contains(&anchor) && line.rights.starts_with("r--"))?.range.clone();
         let executable = own().filter(|line| line.rights.contains('x')).map(|line| line.range.clone()).collect();
         let image = Self { base, constants, code: executable };
         image.holds_code(code).then_some(image)
@@ -258,7 +268,7 @@ impl Image {
 
     fn holds_constants(&self, address: usize, len: usize) -> bool {
         let Some(end) = address.checked_add(len) else { return false };
-        self.constants.iter().any(|range| range.start <= address && end <= range.end)
+        self.constants.start <= address && end <= self.constants.end
     }
 
     fn holds_code(&self, address: usize) -> bool {

@@ -73,13 +73,31 @@ fn everything_else_is_refused_before_it_is_called() {
     let at = |offset: u64| CodeRef { offset, ..code.clone() };
     assert_eq!(refusal(&at(code.offset + 1)), "the address is not aligned");
     assert_eq!(refusal(&at(code.offset + 8)), "there is no descriptor at the address");
-    assert_eq!(refusal(&at(0)), "there is no descriptor at the address");
+    assert_eq!(refusal(&at(0)), "the address is outside of the program's constants");
     assert_eq!(refusal(&at(1 << 45)), "the address is outside of the program's constants");
     assert_eq!(refusal(&at(u64::MAX - 7)), "the address is beyond memory");
     let renamed = CodeRef { name: "other".to_owned(), ..code.clone() };
     assert_eq!(refusal(&renamed), "another operation lies at the address");
     let retyped = CodeRef { signature: "other".to_owned(), ..code.clone() };
     assert_eq!(refusal(&retyped), "the operation at the address has another type");
+}
+
+/// What a compiler might make of a constant that is used for comparisons; and it has no pointers, so it lies where those do.
+static POOLED: [u64; 32] = {
+    let mut words = [0; 32];
+    (words[0], words[1]) = (MAGIC[0], MAGIC[1]);
+    words
+};
+
+#[test]
+fn the_number_elsewhere_in_the_program_makes_no_descriptor() {
+    let image = Image::of_this_process().unwrap();
+    let code = named(|x| x + 2);
+    let address = (&raw const POOLED).addr();
+    let pooled = CodeRef { offset: (address - image.base) as u64, ..code };
+    assert_eq!(refusal(&pooled), "the address is outside of the program's constants");
+    let anchor = CodeRef { offset: ((&raw const ANCHOR).addr() - image.base) as u64, ..named(|x| x + 3) };
+    assert_eq!(refusal(&anchor), "there is no descriptor at the address");
 }
 
 #[test]
@@ -99,17 +117,20 @@ fn the_image_is_found_in_the_list_of_mappings() {
     let maps = "\
 1000-2000 r--p 00000000 fd:01 77 /bin/x
 2000-3000 r-xp 00001000 fd:01 77 /bin/x
-3000-4000 rw-p 00002000 fd:01 77 /bin/x
-4000-5000 rw-p 00000000 00:00 0 [heap]
+3000-4000 r--p 00002000 fd:01 77 /bin/x
+4000-4800 rw-p 00003000 fd:01 77 /bin/x
+4800-5000 rw-p 00000000 00:00 0 [heap]
 7000-8000 r--p 00000000 fd:01 78 /lib/y
 ";
-    let image = Image::of_maps(maps, 0x1800, 0x2010).unwrap();
+    let image = Image::of_maps(maps, 0x3800, 0x2010).unwrap();
     assert_eq!(image.base, 0x1000);
-    assert!(image.holds_constants(0x1ff8, 8) && !image.holds_constants(0x1ffc, 8), "not beyond a mapping");
-    assert!(!image.holds_constants(0x3000, 8), "writable");
+    assert!(image.holds_constants(0x3ff8, 8) && !image.holds_constants(0x3ffc, 8), "not beyond the mapping");
+    assert!(!image.holds_constants(0x1800, 8), "constants of another kind");
+    assert!(!image.holds_constants(0x4000, 8), "writable");
     assert!(!image.holds_constants(0x7000, 8), "another file");
     assert!(!image.holds_constants(usize::MAX, 8));
     assert!(image.holds_code(0x2fff) && !image.holds_code(0x1000));
-    assert!(Image::of_maps(maps, 0x1800, 0x1010).is_none(), "code where there is none");
+    assert!(Image::of_maps(maps, 0x3800, 0x1010).is_none(), "code where there is none");
+    assert!(Image::of_maps(maps, 0x4000, 0x2010).is_none(), "a descriptor that can be written");
     assert!(Image::of_maps(maps, 0x9000, 0x2010).is_none());
 }

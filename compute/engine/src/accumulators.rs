@@ -1,5 +1,8 @@
 //! Accumulators on the driver: each task's part is added once, when the task's work counts.
+//!
+//! Adding and showing are the user's code. What they do wrong is an error of theirs and never the end of the driver's thread.
 
+use crate::task::panic;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -23,6 +26,15 @@ struct Entry {
     total: Box<dyn Total>,
 }
 
+/// A task's part that could not be added.
+#[derive(Debug)]
+pub(crate) struct BadPart {
+    /// The accumulator's name.
+    pub(crate) name: String,
+    /// What happened.
+    pub(crate) reason: String,
+}
+
 /// All accumulators of a context.
 #[derive(Default)]
 pub(crate) struct Registry {
@@ -41,15 +53,22 @@ impl Registry {
         number
     }
 
-    pub(crate) fn merge(&self, parts: &[(u32, Vec<u8>)]) {
+    /// Adds what a task added up.
+    ///
+    /// # Errors
+    /// The first part that could not be added. The accumulator may then be anything; the other parts are added all the same.
+    pub(crate) fn merge(&self, parts: &[(u32, Vec<u8>)]) -> Result<(), BadPart> {
         let mut state = self.state();
+        let mut failed = Ok(());
         for (number, part) in parts {
-            if let Some(entry) = state.get_mut(number)
-                && let Err(error) = entry.total.add(part)
-            {
-                tracing::error!(accumulator = entry.name, error, "a task's part of an accumulator was lost");
+            let Some(entry) = state.get_mut(number) else { continue };
+            if let Err(reason) = panic::catch(|| entry.total.add(part)).flatten() {
+                let name = entry.name.clone();
+                tracing::error!(accumulator = name, reason, "a task's part of an accumulator was lost");
+                failed = failed.and(Err(BadPart { name, reason }));
             }
         }
+        failed
     }
 
     pub(crate) fn with<R>(&self, number: u32, look: impl FnOnce(&mut dyn Total) -> R) -> Option<R> {
@@ -57,6 +76,7 @@ impl Registry {
     }
 
     pub(crate) fn show(&self) -> BTreeMap<String, String> {
-        self.state().values().map(|entry| (entry.name.clone(), entry.total.show())).collect()
+        let show = |entry: &Entry| panic::catch(|| entry.total.show()).unwrap_or_else(|text| format!("({text})"));
+        self.state().values().map(|entry| (entry.name.clone(), show(entry))).collect()
     }
 }

@@ -67,9 +67,9 @@ impl Blocks {
         while !self.memory.try_store(bytes) {
             let mut state = self.state();
             let Some(victim) = state.oldest(|of| of != dataset) else { return false };
-            let weight = state.give_up(victim);
+            let given_up = state.give_up(victim);
             drop(state);
-            self.memory.release_stored(weight);
+            self.release(given_up);
         }
         true
     }
@@ -92,9 +92,20 @@ impl Blocks {
     pub(crate) fn drop_dataset(&self, dataset: DatasetId) {
         let mut state = self.state();
         let ids: Vec<BlockId> = state.blocks.keys().filter(|(of, _)| *of == dataset).copied().collect();
-        let weight = ids.into_iter().map(|id| state.give_up(id)).sum();
+        let given_up: Vec<_> = ids.into_iter().map(|id| state.give_up(id)).collect();
         drop(state);
+        for block in given_up {
+            self.release(block);
+        }
+    }
+
+    /// Lets a block go that was given up; its weight. Its records are dropped without the lock, and may panic as they like.
+    fn release(&self, block: Option<Arc<Block>>) -> u64 {
+        let Some(block) = block else { return 0 };
+        let weight = block.weight;
         self.memory.release_stored(weight);
+        crate::task::panic::discard("a cached block", block);
+        weight
     }
 
     /// What came and went since the last time.
@@ -109,10 +120,9 @@ impl Evict for Blocks {
         while freed < bytes {
             let mut state = self.state();
             let Some(victim) = state.oldest(|_| true) else { return };
-            let weight = state.give_up(victim);
+            let given_up = state.give_up(victim);
             drop(state);
-            self.memory.release_stored(weight);
-            freed += weight.max(1);
+            freed += self.release(given_up).max(1);
         }
     }
 }
@@ -124,11 +134,11 @@ impl State {
         others.min_by_key(|(_, held)| held.used_at).map(|(id, _)| *id)
     }
 
-    /// Forgets a block; its weight.
-    fn give_up(&mut self, id: BlockId) -> u64 {
-        let Some(held) = self.blocks.remove(&id) else { return 0 };
+    /// Forgets a block; whoever gets it drops it.
+    fn give_up(&mut self, id: BlockId) -> Option<Arc<Block>> {
+        let held = self.blocks.remove(&id)?;
         self.changes.push((id.0, id.1, 0));
-        held.block.weight
+        Some(held.block)
     }
 }
 

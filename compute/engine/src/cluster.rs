@@ -28,6 +28,8 @@ use std::time::Duration;
 
 /// Events that go with one poll.
 const EVENTS_MAX: usize = 2000;
+/// Bytes of events in one poll, as JSON: well within what the jobtracker reads.
+const EVENTS_BYTES_MAX: usize = 4 << 20;
 /// Deaths of executors without a task's success between them that end the application, for each executor wanted.
 const DEATHS_MAX: u32 = 8;
 /// How long the last words may take to reach the jobtracker.
@@ -246,8 +248,8 @@ impl Polling {
                 let orders = self.shared.orders();
                 (orders.release.iter().copied().collect::<Vec<_>>(), orders.ended.clone())
             };
-            let events = self.parts.events.take_unsent(EVENTS_MAX);
-            let last = ended.is_some() && events.len() < EVENTS_MAX;
+            let (events, is_all) = self.parts.events.take_unsent(EVENTS_MAX, EVENTS_BYTES_MAX);
+            let last = ended.is_some() && is_all;
             self.seq += 1;
             let wait_ms = if ended.is_some() || !events.is_empty() { 0 } else { self.wait_ms() };
             let poll = AppPoll {

@@ -9,6 +9,7 @@ use crate::files::FileSystems;
 use crate::hub::{BlobHandle, Hub, Input};
 use crate::plan::{Freed, NodeSpec, Partitioner, Plan};
 use crate::program::{CAPTURES_INLINE_MAX, OpCode, PAYLOAD_INLINE_MAX, Payload};
+use crate::task::TaskContext;
 use mammoth_engine_core::api::{Config, DatasetId, Determinism, JobNumber};
 use mammoth_platform::{Settings, keys};
 use mammoth_protocol::jobs::event::{AppEvent, TimedEvent};
@@ -317,8 +318,11 @@ impl Context {
     /// Runs an action and waits for it: what the sink left of each partition.
     ///
     /// # Errors
-    /// Why the action failed.
+    /// Why the action failed; it was called by a task.
     pub fn run(&self, root: &DatasetHandle, action: Action) -> Result<BTreeMap<u32, Vec<u8>>, EngineError> {
+        if TaskContext::with_current(|task| task.is_some()) {
+            return Err(EngineError::InTask);
+        }
         let job = JobNumber(self.inner.next_job.fetch_add(1, Ordering::Relaxed));
         let (stages, result, total) = {
             let mut plan = self.plan();

@@ -1,14 +1,16 @@
 //! The driver's HTTP door for executors in other processes. Every request shows the application's secret.
+//!
+//! Large reports take room before they are read, and keep it until the driver's thread has taken them: only then it can say that
+//! the results of an action are too much.
 
-use crate::context::RESULTS_MAX;
 use crate::error::EngineError;
 use crate::hub::{Fault, Hub, Input};
 use crate::program::BlobId;
 use crate::wire::{
-    EXECUTOR_HEADER, Hello, NumberedReport, Orders, OrdersWanted, SECRET_HEADER, Welcome, proof, routes,
+    EXECUTOR_HEADER, Hello, NumberedReport, Orders, OrdersWanted, REPORT_MAX, SECRET_HEADER, Welcome, proof, routes,
 };
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -21,14 +23,16 @@ use serde::de::DeserializeOwned;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// Longest message that is no report.
 const MESSAGE_MAX: usize = 64 * 1024;
 /// Longest farewell.
 const REASON_MAX: usize = 1024;
-/// Longest report: a result and what goes with it.
-const REPORT_MAX: usize = RESULTS_MAX as usize + (64 << 20);
+/// Reports up to this length take no room.
+const REPORT_SMALL: usize = 64 * 1024;
+/// Bytes of one unit of room.
+const ROOM_UNIT: usize = 1024;
 /// How long a report may take to arrive.
 const REPORT_TIME: Duration = Duration::from_secs(280);
 /// Longest wait for orders.
@@ -46,6 +50,8 @@ pub(crate) struct Door {
 pub(crate) struct Shared {
     hub: Arc<Hub>,
     pub(crate) secret: String,
+    /// Room for large reports, in units; the longest one fits.
+    room: Arc<Semaphore>,
     /// SHA-256 of the driver's image.
     pub(crate) image: String,
 }
@@ -66,7 +72,8 @@ impl Door {
         let entered = runtime.enter();
         let listener = tokio::net::TcpListener::from_std(listener).map_err(io("open the driver's door"))?;
         drop(entered);
-        let shared = Arc::new(Shared { hub, secret, image });
+        let room = Arc::new(Semaphore::new(REPORT_MAX.div_ceil(ROOM_UNIT)));
+        let shared = Arc::new(Shared { hub, secret, room, image });
         let (stop, stopped) = oneshot::channel();
         let limits = ServeLimits { connections: 8192, head: Duration::from_secs(60), ..ServeLimits::default() };
         let router = router(Arc::clone(&shared));
@@ -137,6 +144,17 @@ impl Shared {
         }
         let number = headers.get(EXECUTOR_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
         number.map(ExecutorId).ok_or_else(|| bad("no executor is named"))
+    }
+}
+
+impl Shared {
+    /// Waits until there is room for a report of so many bytes.
+    async fn room_for(&self, length: usize) -> Result<Option<OwnedSemaphorePermit>, Refusal> {
+        if length <= REPORT_SMALL {
+            return Ok(None);
+        }
+        let units = u32::try_from(length.div_ceil(ROOM_UNIT)).unwrap_or(u32::MAX);
+        Arc::clone(&self.room).acquire_many_owned(units).await.map(Some).map_err(broken)
     }
 }
 
@@ -224,12 +242,22 @@ impl Drop for Waiting<'_> {
 
 async fn report(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Body) -> Result<(), Refusal> {
     let executor = shared.caller(&headers)?;
-    let whole = tokio::time::timeout(REPORT_TIME, axum::body::to_bytes(body, REPORT_MAX)).await;
+    let length = usize::try_from(body.size_hint().upper().unwrap_or(0)).unwrap_or(usize::MAX);
+    if length > REPORT_MAX {
+        let text = format!("a report of {length} bytes is longer than {REPORT_MAX}");
+        return Err(Refusal(StatusCode::PAYLOAD_TOO_LARGE, text));
+    }
+    let read = async {
+        let room = shared.room_for(length).await?;
+        // Without a length no room was taken.
+        let max = if length > 0 { length } else { REPORT_SMALL };
+        axum::body::to_bytes(body, max).await.map(|bytes| (bytes, room)).map_err(bad)
+    };
     let slow = |_| Refusal(StatusCode::REQUEST_TIMEOUT, "the report did not arrive in time".to_owned());
-    let bytes = whole.map_err(slow)?.map_err(bad)?;
+    let (bytes, room) = tokio::time::timeout(REPORT_TIME, read).await.map_err(slow)??;
     let taken = tokio::task::spawn_blocking(move || {
         let NumberedReport { number, report } = postcard::from_bytes(&bytes).map_err(bad)?;
-        shared.hub.report(executor, number, report).map_err(Refusal::from)
+        shared.hub.report(executor, number, report, room).map_err(Refusal::from)
     });
     taken.await.map_err(broken)?
 }

@@ -2,6 +2,8 @@
 
 mod commands;
 mod inputs;
+#[cfg(test)]
+mod tests;
 mod waiter;
 
 pub(crate) use waiter::{Ticket, Waiter};
@@ -14,7 +16,7 @@ use crate::program::{Payload, Program};
 use crate::wire::{PlaceAddress, TaskReport};
 use mammoth_engine_core::Scheduler;
 use mammoth_engine_core::api::{Config, Event, JobNumber, PlaceId, ShuffleId, StageId, TaskKey};
-use mammoth_platform::{Clock, SystemClock};
+use mammoth_platform::{Clock, Deadline, SystemClock};
 use mammoth_protocol::jobs::ExecutorId;
 use mammoth_protocol::jobs::event::AppEvent;
 use std::collections::{BTreeMap, VecDeque};
@@ -151,10 +153,17 @@ impl Driver {
             met: false,
         };
         driver.events.add(app);
+        let mut next_tick = Deadline::after(&SystemClock, TICK);
         while driver.ended.is_none() {
-            match inbox.recv_timeout(TICK) {
+            // However much there is to do: who is silent is found by ticks alone.
+            if next_tick.is_over(&SystemClock) {
+                driver.tick();
+                next_tick = Deadline::after(&SystemClock, TICK);
+                continue;
+            }
+            match inbox.recv_timeout(next_tick.left(&SystemClock)) {
                 Ok(input) => driver.take(input),
-                Err(RecvTimeoutError::Timeout) => driver.tick(),
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => driver.ended = Some(None),
             }
         }

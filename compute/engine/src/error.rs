@@ -29,6 +29,9 @@ pub enum EngineError {
     /// The context is stopped, or the application was ended.
     #[error("the application has ended: {0}")]
     Ended(String),
+    /// An action within a task would wait for a core that the task itself has.
+    #[error("an action cannot be run inside a task: run it before, and give the task its result")]
+    InTask,
     /// Results took too much of the driver's memory.
     #[error(
         "the results of {action} take more than {max} bytes in the driver: write them to files, or reduce them first"
@@ -38,6 +41,14 @@ pub enum EngineError {
         action: String,
         /// The limit.
         max: u64,
+    },
+    /// A task's part of an accumulator could not be added: the accumulator's value means nothing any more.
+    #[error("the accumulator `{name}` could not take in what a task added: {reason}")]
+    Accumulator {
+        /// The accumulator's name.
+        name: String,
+        /// What happened.
+        reason: String,
     },
     /// A dataset without records has no first one, no sum of one's own making.
     #[error("{0}: the dataset is empty")]

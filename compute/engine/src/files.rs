@@ -186,11 +186,6 @@ impl FileSystem for LocalFiles {
         create(path, overwrite)
     }
 
-    fn create_inside(&self, path: &DfsPath) -> Result<Box<dyn Sink>, ClientError> {
-        let file = File::create(path.as_str()).map_err(failed(path))?;
-        Ok(Box::new(LocalSink { file, path: path.clone(), len: 0 }))
-    }
-
     fn open(&self, path: &DfsPath) -> Result<Box<dyn Source>, ClientError> {
         Ok(Box::new(File::open(path.as_str()).map_err(failed(path))?))
     }

@@ -12,7 +12,7 @@ use std::fmt;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 /// What happened outside of the driver's thread.
 #[derive(Debug)]
@@ -23,8 +23,8 @@ pub(crate) enum Input {
     Heard(ExecutorId),
     /// An executor's connection broke; it may come again.
     Disconnected(ExecutorId),
-    /// An executor reported.
-    Report(ExecutorId, Report),
+    /// An executor reported; with its share of the room for large reports, which is free again when this was taken.
+    Report(ExecutorId, Report, Option<OwnedSemaphorePermit>),
     /// An executor's process ended, or the cluster says that it did.
     Lost { executor: ExecutorId, reason: String, fault: Fault },
     /// An executor of another build was not let in.
@@ -272,7 +272,13 @@ impl Hub {
     }
 
     /// Takes a report once. May wait for the driver's thread.
-    pub(crate) fn report(&self, executor: ExecutorId, number: u64, report: Report) -> Result<(), Gone> {
+    pub(crate) fn report(
+        &self,
+        executor: ExecutorId,
+        number: u64,
+        report: Report,
+        room: Option<OwnedSemaphorePermit>,
+    ) -> Result<(), Gone> {
         self.knows(executor)?;
         let reported = self.state().executors.get(&executor).map(|slot| Arc::clone(&slot.reported));
         let Some(reported) = reported else { return Ok(()) };
@@ -280,7 +286,7 @@ impl Hub {
         if number <= *reported {
             return Ok(());
         }
-        if !self.send(Input::Report(executor, report)) {
+        if !self.send(Input::Report(executor, report, room)) {
             return Err(Gone("the driver has ended".to_owned()));
         }
         *reported = number;
@@ -324,7 +330,7 @@ impl Link for DirectLink {
     }
 
     fn report(&self, number: u64, report: Report) -> Result<(), Gone> {
-        self.hub.report(self.executor, number, report)
+        self.hub.report(self.executor, number, report, None)
     }
 
     fn heard(&self) -> Result<(), Gone> {

@@ -6,6 +6,7 @@ use crate::error::EngineError;
 use crate::executor::Site;
 use crate::executor::link::Link;
 use crate::executor::serve::serve;
+use crate::executor::tuning::RESULTS_MAX_NAME;
 use crate::hub::{DirectLink, Hub, Input};
 use crate::scratch::Scratch;
 use crate::wire::{Hello, PlaceAddress};
@@ -67,7 +68,8 @@ pub(crate) fn start(options: &Options, cores: u32) -> Result<Context, EngineErro
 
 /// Settings as executors get them.
 pub(crate) fn settings_map(options: &Options) -> std::collections::BTreeMap<String, String> {
-    options.settings.iter().map(|(name, value, _)| (name.to_owned(), value.to_owned())).collect()
+    let settings = options.settings.iter().map(|(name, value, _)| (name.to_owned(), value.to_owned()));
+    settings.chain([(RESULTS_MAX_NAME.to_owned(), options.results_max.to_string())]).collect()
 }
 
 fn spawn(site: Site, hub: Arc<Hub>) -> Result<Receiver<()>, EngineError> {
@@ -78,6 +80,8 @@ fn spawn(site: Site, hub: Arc<Hub>) -> Result<Receiver<()>, EngineError> {
         let reason = serve(site, link);
         hub.forget(executor, &reason);
         let _nobody_waits = done.send(());
+        // If the driver does not know yet, it would wait for ever.
+        hub.send(Input::Lost { executor, reason, fault: crate::hub::Fault::Own });
     };
     let thread = std::thread::Builder::new().name("rdd-executor".to_owned()).spawn(run);
     thread.map_err(EngineError::io("start the executor's thread"))?;

@@ -1,7 +1,7 @@
 //! A task, while it runs: who it is, whether it shall stop, what it counts.
 
 mod accumulate;
-mod panic;
+pub(crate) mod panic;
 pub(crate) mod pipeline;
 pub(crate) mod run;
 
@@ -142,6 +142,21 @@ impl TaskContext {
     /// [`TaskError::Cancelled`].
     pub fn check(&self) -> Result<(), TaskError> {
         if self.cancelled.load(Ordering::Relaxed) { Err(TaskError::Cancelled) } else { Ok(()) }
+    }
+
+    /// Refuses a result of so many bytes of `action` if the driver would. Asked while it is gathered, so that it never takes much more.
+    ///
+    /// # Errors
+    /// [`TaskError::Fatal`]: it would be as large the next time.
+    #[inline]
+    pub fn check_result(&self, action: &str, bytes: usize) -> Result<(), TaskError> {
+        let max = self.env.tuning.result_max;
+        if bytes as u64 <= max {
+            return Ok(());
+        }
+        Err(TaskError::fatal(format!(
+            "what {action} gives of this partition takes more than {max} bytes: write it to files, or reduce it first"
+        )))
     }
 
     /// The flag that [`Self::check`] reads.

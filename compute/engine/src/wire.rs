@@ -37,6 +37,21 @@ pub(crate) const ORDERS_WAIT_MS: u64 = 2000;
 /// Time between two signs of life of an executor, milliseconds.
 pub(crate) const HEARD_EVERY_MS: u64 = 1000;
 
+/// Longest report, bytes: a result and what goes with it.
+pub(crate) const REPORT_MAX: usize = crate::context::RESULTS_MAX as usize + (64 << 20);
+/// Longest reason that is passed on, bytes: it goes into every event about it, and a panic's message may be of any length.
+const REASON_MAX: usize = 64 * 1024;
+
+/// A reason that is not too long; what is over is cut off between two characters.
+pub(crate) fn cut_reason(mut reason: String) -> String {
+    const CUT: &str = " …";
+    if reason.len() > REASON_MAX {
+        reason.truncate(reason.floor_char_boundary(REASON_MAX - CUT.len()));
+        reason.push_str(CUT);
+    }
+    reason
+}
+
 /// Where the outputs of tasks lie.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum PlaceAddress {

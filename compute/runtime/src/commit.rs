@@ -194,7 +194,7 @@ impl<'a> Committer<'a> {
     /// Leaves the mark of success, by a rename out of the job's folder: if that is gone, so is the right to leave it.
     fn mark(&self) -> Result<(), RuntimeError> {
         let (made, to) = (self.task_folder(SUCCESS)?, self.out.join(SUCCESS).map_err(invalid)?);
-        let left = self.files.create_inside(&made).and_then(|sink| sink.close());
+        let left = self.files.create_in(&made).and_then(|sink| sink.close());
         match left.and_then(|_| self.files.replace(&made, &to)) {
             // Another commit of the job was faster, otherwise.
             Err(error) if self.files.stat(&to)?.is_none() => Err(error.into()),

@@ -3,7 +3,7 @@
 use super::*;
 use crate::executor::http::HttpLink;
 use crate::executor::link::{BlobError, Gone, Link};
-use crate::wire::{Order, PlaceAddress, Report};
+use crate::wire::{Order, PlaceAddress, Report, TaskReport, WireEnd};
 use mammoth_engine_core::api::{DatasetId, TaskKey};
 use mammoth_platform::{Deadline, SystemClock};
 use mammoth_protocol::jobs::Resources;
@@ -133,6 +133,69 @@ fn a_report_counts_once_however_often_it_comes() {
         link.report(number, Report::CommitAsked(TaskKey::default())).unwrap();
     }
     assert_eq!(inbox.try_iter().count(), 2);
+}
+
+#[test]
+fn a_report_that_is_too_long_fails_its_task_and_spares_the_executor() {
+    let (door, _hub, inbox) = open();
+    let mut link = link(&door, "secret", ONE);
+    link.report_max = 1000;
+    let task = TaskKey::default();
+    let ended = |length| {
+        let (end, metrics, accumulators) = (WireEnd::Success, Default::default(), Vec::new());
+        Report::TaskEnded(Box::new(TaskReport { task, end, metrics, accumulators, result: vec![7; length] }))
+    };
+    link.report(1, ended(100)).unwrap();
+    link.report(2, ended(5000)).unwrap();
+    link.report(3, Report::CommitAsked(task)).unwrap();
+    let reports: Vec<Report> = inbox
+        .try_iter()
+        .filter_map(|input| match input {
+            Input::Report(_, report, _) => Some(report),
+            _ => None,
+        })
+        .collect();
+    let [Report::TaskEnded(short), Report::TaskEnded(long), Report::CommitAsked(_)] = &reports[..] else {
+        panic!("{reports:?}")
+    };
+    assert_eq!((&short.end, short.result.len()), (&WireEnd::Success, 100));
+    assert!(
+        matches!(&long.end, WireEnd::Failed { fatal: true, reason } if reason.contains("more than 1000")),
+        "{long:?}"
+    );
+    assert!(long.result.is_empty());
+}
+
+#[test]
+fn large_reports_wait_until_the_driver_has_taken_those_before() {
+    let (door, _hub, inbox) = open();
+    let room = || door.shared.room.available_permits();
+    let all = room();
+    let link = link(&door, "secret", ONE);
+    let blocks = |count| Report::Blocks(vec![(DatasetId(u32::MAX), u32::MAX, u64::MAX); count]);
+    link.report(1, blocks(10)).unwrap();
+    assert_eq!(room(), all, "a short one takes no room");
+    link.report(2, blocks(20_000)).unwrap();
+    assert!(room() < all - 100);
+    drop(inbox.try_iter().collect::<Vec<_>>());
+    assert_eq!(room(), all);
+}
+
+#[test]
+fn a_report_that_nobody_could_read_is_refused_unread() {
+    use std::io::{Read, Write};
+    let (door, _hub, inbox) = open();
+    let mut raw = std::net::TcpStream::connect(door.address).unwrap();
+    let (secret, executor, length) = (SECRET_HEADER, EXECUTOR_HEADER, REPORT_MAX + 1);
+    let head = format!(
+        "POST {} HTTP/1.1\r\nhost: x\r\n{secret}: secret\r\n{executor}: 1\r\ncontent-length: {length}\r\n\r\n",
+        routes::REPORT
+    );
+    raw.write_all(head.as_bytes()).unwrap();
+    let mut answer = [0; 12];
+    raw.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 413");
+    assert!(inbox.try_recv().is_err());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What the scheduler says, as orders for executors, results for actions and events for whoever listens.
 
 use super::Driver;
+use crate::accumulators::BadPart;
 use crate::error::EngineError;
 use crate::wire::{Order, TaskOrder};
 use mammoth_engine_core::api::{Command, Event, JobFailure, JobNumber, Locality, Outputs, ShuffleId, StageId, TaskKey};
@@ -68,19 +69,31 @@ impl Driver {
 
     fn accept(&mut self, task: TaskKey, job: Option<JobNumber>) {
         let Some(report) = self.held.get_mut(&task) else { return };
-        self.accumulators.merge(&std::mem::take(&mut report.accumulators));
         let result = std::mem::take(&mut report.result);
+        if let Err(BadPart { name, reason }) = self.accumulators.merge(&std::mem::take(&mut report.accumulators)) {
+            // A stage that writes a shuffle may be of several actions: each would show a sum that is wrong.
+            let jobs: Vec<JobNumber> = job.map_or_else(|| self.jobs.keys().copied().collect(), |job| vec![job]);
+            for job in jobs {
+                self.fail_job(job, EngineError::Accumulator { name: name.clone(), reason: reason.clone() });
+            }
+            return;
+        }
         let Some((number, info)) = job.and_then(|number| Some((number, self.jobs.get_mut(&number)?))) else { return };
         info.bytes = info.bytes.saturating_add(result.len() as u64);
         if info.bytes > self.results_max {
             let (action, max) = (info.action.clone(), self.results_max);
-            let error = EngineError::ResultTooLarge { action, max };
-            let reason = error.to_string();
-            info.waiter.finish(Err(error));
-            self.follow.push_back(Event::JobCancelled { job: number, reason });
+            self.fail_job(number, EngineError::ResultTooLarge { action, max });
             return;
         }
         info.waiter.deliver(task.partition, result);
+    }
+
+    /// Ends an action whose tasks do well.
+    fn fail_job(&mut self, job: JobNumber, error: EngineError) {
+        let Some(info) = self.jobs.get(&job) else { return };
+        let reason = error.to_string();
+        info.waiter.finish(Err(error));
+        self.follow.push_back(Event::JobCancelled { job, reason });
     }
 
     fn settled(&mut self, task: TaskKey, executor: ExecutorId, outcome: TaskOutcome) {

@@ -3,7 +3,7 @@
 use super::{Driver, ExecutorInfo, JobInfo, StageInfo, Submission};
 use crate::error::EngineError;
 use crate::hub::{Fault, Input};
-use crate::wire::{Hello, Report, TaskReport, WireEnd};
+use crate::wire::{Hello, Report, TaskReport, WireEnd, cut_reason};
 use mammoth_engine_core::api::{Event, JobSpec, StageId, TaskEnd};
 use mammoth_platform::{Clock, SystemClock};
 use mammoth_protocol::jobs::ExecutorId;
@@ -21,7 +21,7 @@ impl Driver {
                     info.broken_ms.get_or_insert(SystemClock.now().monotonic_ms);
                 }
             }
-            Input::Report(executor, report) => self.reported(executor, report),
+            Input::Report(executor, report, _room) => self.reported(executor, report),
             Input::Lost { executor, reason, fault: Fault::Own } => self.lost(executor, &reason, true),
             Input::Lost { executor, reason, fault: Fault::Tracker } => self.lost_with_tracker(executor, &reason),
             Input::Stranger { executor, reason } => self.stranger(executor, reason),
@@ -63,6 +63,7 @@ impl Driver {
 
     /// The one way by which executors go.
     pub(super) fn lost(&mut self, executor: ExecutorId, reason: &str, charge: bool) {
+        let reason = &cut_reason(reason.to_owned());
         self.hub.forget(executor, reason);
         if self.executors.remove(&executor).is_some() {
             self.events.add(AppEvent::ExecutorLost { executor, reason: reason.to_owned() });

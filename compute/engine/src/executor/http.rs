@@ -3,7 +3,8 @@
 use super::link::{BlobError, Gone, Link};
 use crate::program::BlobId;
 use crate::wire::{
-    EXECUTOR_HEADER, Hello, NumberedReport, Order, Orders, OrdersWanted, Report, SECRET_HEADER, Welcome, proof, routes,
+    EXECUTOR_HEADER, Hello, NumberedReport, Order, Orders, OrdersWanted, REPORT_MAX, Report, SECRET_HEADER, Welcome,
+    WireEnd, proof, routes,
 };
 use mammoth_platform::{Deadline, SystemClock};
 use mammoth_protocol::jobs::ExecutorId;
@@ -31,8 +32,14 @@ pub(crate) struct HttpLink {
     executor: ExecutorId,
     http: reqwest::Client,
     runtime: tokio::runtime::Runtime,
+    /// Longest report that the driver reads, bytes.
+    pub(crate) report_max: usize,
     /// Who started this process wants it to end: why.
     stopped: Mutex<Option<String>>,
+}
+
+fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, Gone> {
+    postcard::to_allocvec(message).map_err(|error| Gone(error.to_string()))
 }
 
 /// What became of one request.
@@ -62,7 +69,8 @@ impl HttpLink {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| error.to_string())?;
-        Ok(Self { driver, secret, executor, http, runtime, stopped: Mutex::default() })
+        let (report_max, stopped) = (REPORT_MAX, Mutex::default());
+        Ok(Self { driver, secret, executor, http, runtime, report_max, stopped })
     }
 
     /// Has every call from now on answer that the driver is gone.
@@ -100,7 +108,10 @@ impl HttpLink {
     }
 
     fn post<T: Serialize>(&self, route: &str, message: &T, timeout: Duration) -> Result<Vec<u8>, Gone> {
-        let body = postcard::to_allocvec(message).map_err(|error| Gone(error.to_string()))?;
+        self.post_bytes(route, encode(message)?, timeout)
+    }
+
+    fn post_bytes(&self, route: &str, body: Vec<u8>, timeout: Duration) -> Result<Vec<u8>, Gone> {
         // Shared, so that another try copies nothing.
         let body = axum::body::Bytes::from(body);
         let request = || self.http.post(self.url(route)).body(body.clone());
@@ -186,8 +197,19 @@ impl Link for HttpLink {
         Ok(orders)
     }
 
+    /// A report that the driver would not read ends its task, and not the executor: the task's next one would end there, too.
     fn report(&self, number: u64, report: Report) -> Result<(), Gone> {
-        self.post(routes::REPORT, &NumberedReport { number, report }, LARGE)?;
+        let mut report = NumberedReport { number, report };
+        let mut body = encode(&report)?;
+        if body.len() > self.report_max
+            && let Report::TaskEnded(task) = &mut report.report
+        {
+            let reason = format!("its report takes {} bytes, more than {}", body.len(), self.report_max);
+            task.end = WireEnd::Failed { reason, fatal: true };
+            (task.result, task.accumulators) = (Vec::new(), Vec::new());
+            body = encode(&report)?;
+        }
+        self.post_bytes(routes::REPORT, body, LARGE)?;
         Ok(())
     }
 

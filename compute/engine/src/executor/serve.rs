@@ -3,8 +3,11 @@
 
 use super::link::{Gone, Link};
 use super::{Env, Site, lock};
+use crate::task::panic;
 use crate::task::run::run_task;
 use crate::wire::{HEARD_EVERY_MS, ORDERS_WAIT_MS, Order, Report, TaskOrder};
+use mammoth_engine_core::api::TaskKey;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -21,33 +24,73 @@ const REPORT_EVERY: Duration = Duration::from_millis(500);
 /// The same at the end, when nobody listens any more.
 const END_STEP: Duration = Duration::from_millis(5);
 
-/// Runs an executor until its driver is gone or says stop; returns why.
+/// Runs an executor until its driver is gone or says stop, or one of its threads panics; returns why.
 pub(crate) fn serve(site: Site, link: Arc<dyn Link>) -> String {
     let (reports, queue) = sync_channel(REPORTS_WAITING);
-    let cores = site.cores.max(1);
     let env = Env::new(site, Arc::clone(&link), reports);
+    let threads = AssertUnwindSafe(|| run_threads(&env, &link, queue));
+    if catch_unwind(threads).is_err() {
+        env.end(PANICKED);
+    }
+    let reason = env.ended().unwrap_or_default();
+    panic::discard("what an executor kept", env);
+    reason
+}
+
+/// Why an executor ends in which the engine itself is wrong.
+const PANICKED: &str = "a thread of the executor panicked";
+
+fn run_threads(env: &Arc<Env>, link: &Arc<dyn Link>, queue: Receiver<Report>) {
     let (tasks, todo) = sync_channel::<Box<TaskOrder>>(TASKS_WAITING);
-    let todo = Arc::new(Mutex::new(todo));
-    let stopped = Arc::new(Stopped::default());
+    let todo = Mutex::new(todo);
+    let stopped = Stopped::default();
     thread::scope(|scope| {
         let name = |what: &str| thread::Builder::new().name(format!("{what}-{}", env.site.executor));
+        // However this thread goes on: the others end with it.
+        let _stopping = Stopping { env, stopped: &stopped };
+        let (todo, stopped) = (&todo, &stopped);
         let mut started = Vec::new();
-        for _ in 0..cores {
-            let (env, todo) = (&env, &todo);
-            started.push(name("task").spawn_scoped(scope, move || work(env, todo)));
+        for _ in 0..env.site.cores.max(1) {
+            started.push(name("task").spawn_scoped(scope, move || watched(env, || work(env, todo))));
         }
-        let heartbeat = (&env, Arc::clone(&link), &stopped);
-        started.push(name("heard").spawn_scoped(scope, move || heard(heartbeat.0, &*heartbeat.1, heartbeat.2)));
-        let reporter = (&env, Arc::clone(&link));
-        started.push(name("report").spawn_scoped(scope, move || report(reporter.0, &*reporter.1, &queue)));
+        started.push(name("heard").spawn_scoped(scope, move || watched(env, || heard(env, &**link, stopped))));
+        started.push(name("report").spawn_scoped(scope, move || watched(env, || report(env, &**link, &queue))));
         if let Some(Err(error)) = started.iter().find(|thread| thread.is_err()) {
             env.end(&format!("a thread could not be started: {error}"));
         }
-        take_orders(&env, &*link, &tasks);
+        take_orders(env, &**link, &tasks);
         drop(tasks);
-        stopped.set();
     });
-    env.ended().unwrap_or_default()
+}
+
+/// Runs a thread's work. If that panics the executor ends, so that another one takes its place: one that only looks alive would
+/// be waited for.
+fn watched(env: &Env, work: impl FnOnce()) {
+    struct Watch<'a>(&'a Env);
+    impl Drop for Watch<'_> {
+        fn drop(&mut self) {
+            if thread::panicking() {
+                self.0.end(PANICKED);
+            }
+        }
+    }
+    let _watch = Watch(env);
+    work();
+}
+
+/// Ends the other threads with the one that takes orders.
+struct Stopping<'a> {
+    env: &'a Env,
+    stopped: &'a Stopped,
+}
+
+impl Drop for Stopping<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.env.end(PANICKED);
+        }
+        self.stopped.set();
+    }
 }
 
 /// Lets the thread of the signs of life end without waiting for its pause.
@@ -78,7 +121,10 @@ fn take_orders(env: &Env, link: &dyn Link, tasks: &SyncSender<Box<TaskOrder>>) {
                 for (number, order) in orders {
                     if number > after {
                         after = number;
-                        obey(env, order, tasks);
+                        // Whatever an order drops, the next ones are to be obeyed.
+                        if let Err(text) = panic::catch(|| obey(env, order, tasks)) {
+                            tracing::error!("an order could not be carried out: {text}");
+                        }
                     }
                 }
             }
@@ -137,10 +183,23 @@ fn work(env: &Arc<Env>, todo: &Mutex<Receiver<Box<TaskOrder>>>) {
             lock(&env.running).remove(&key);
             continue;
         }
+        let running = Running { env, key };
         let report = run_task(env, &order, &cancelled);
-        lock(&env.running).remove(&key);
-        lock(&env.commits).remove(&key);
+        drop(running);
         let _gone = env.report(Report::TaskEnded(Box::new(report)));
+    }
+}
+
+/// A task that runs, however it ends.
+struct Running<'a> {
+    env: &'a Env,
+    key: TaskKey,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        lock(&self.env.running).remove(&self.key);
+        lock(&self.env.commits).remove(&self.key);
     }
 }
 

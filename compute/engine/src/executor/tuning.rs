@@ -1,5 +1,6 @@
 //! Settings that tasks read, in the form in which they need them.
 
+use crate::context::RESULTS_MAX;
 use mammoth_platform::{PlatformError, Settings, keys};
 use mammoth_runtime::shuffle::Codec;
 use std::collections::BTreeMap;
@@ -15,24 +16,31 @@ pub struct Tuning {
     pub fan_in: usize,
     /// Outputs that are fetched at a time.
     pub copies: usize,
+    /// Most bytes of the result of one task.
+    pub result_max: u64,
 }
+
+/// How a driver tells its executors the most bytes of an action's results; no setting for users.
+pub(crate) const RESULTS_MAX_NAME: &str = "mammoth.executor.results.bytes.max";
 
 impl Tuning {
     /// By the settings of an application; one that makes no sense leaves the default, as the driver refused it before.
     pub(super) fn of(settings: &BTreeMap<String, String>) -> Self {
         let pairs: Vec<String> = settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let read = || Self::read(&Settings::load(None, &pairs)?);
+        let told = settings.get(RESULTS_MAX_NAME).and_then(|text| text.parse().ok());
+        let result_max = told.unwrap_or(RESULTS_MAX).min(RESULTS_MAX);
+        let read = || Self::read(&Settings::load(None, &pairs)?, result_max);
         read().unwrap_or_else(|error| {
             tracing::warn!(%error, "settings of the application are left out");
-            Self { codec: Codec::None, frame_bytes: 64 * 1024, fan_in: 10, copies: 5 }
+            Self { codec: Codec::None, frame_bytes: 64 * 1024, fan_in: 10, copies: 5, result_max }
         })
     }
 
-    fn read(settings: &Settings) -> Result<Self, PlatformError> {
+    fn read(settings: &Settings, result_max: u64) -> Result<Self, PlatformError> {
         let codec = if settings.flag(keys::MAPREDUCE_MAP_OUTPUT_COMPRESS)? { Codec::Lz4 } else { Codec::None };
         let frame_bytes = usize::try_from(settings.bytes(keys::MAMMOTH_SHUFFLE_FRAME_BYTES)?).unwrap_or(64 * 1024);
         let fan_in = settings.int(keys::MAPREDUCE_TASK_IO_SORT_FACTOR)?;
         let copies = settings.int(keys::MAPREDUCE_REDUCE_SHUFFLE_PARALLELCOPIES)?;
-        Ok(Self { codec, frame_bytes, fan_in, copies })
+        Ok(Self { codec, frame_bytes, fan_in, copies, result_max })
     }
 }

@@ -6,7 +6,7 @@ use super::{Counts, TaskContext, TaskError};
 use crate::executor::Env;
 use crate::ops::Finished;
 use crate::program::Program;
-use crate::wire::{TaskOrder, TaskReport, WireEnd};
+use crate::wire::{TaskOrder, TaskReport, WireEnd, cut_reason};
 use mammoth_platform::{Clock, SystemClock};
 use mammoth_protocol::jobs::event::TaskMetrics;
 use rustix::time::{ClockId, clock_gettime};
@@ -22,7 +22,10 @@ pub(crate) fn run_task(env: &Arc<Env>, order: &TaskOrder, cancelled: &Arc<Atomic
             let entered = task.enter();
             let ended = panic::catch(|| steps(&task, &program, order));
             drop(entered);
-            report_of(order, &task.counts, ended.unwrap_or_else(|text| Err(TaskError::Failed(text))))
+            let report = report_of(order, &task.counts, ended.unwrap_or_else(|text| Err(TaskError::Failed(text))));
+            // What tasks add up are values of users' types. They are encoded by now: the task has its end already.
+            panic::discard("what a task added up", task);
+            report
         }
         Err(error) => report_of(order, &Counts::default(), Err(error)),
     };
@@ -32,6 +35,9 @@ pub(crate) fn run_task(env: &Arc<Env>, order: &TaskOrder, cancelled: &Arc<Atomic
     report.metrics.phases.insert("compute".to_owned(), report.metrics.wall_us.saturating_sub(known));
     report
 }
+
+/// Most bytes of what a task adds to accumulators.
+const ACCUMULATORS_MAX: usize = 32 << 20;
 
 type Done = (Finished, Vec<(u32, Vec<u8>)>);
 
@@ -49,10 +55,16 @@ fn steps(task: &Arc<TaskContext>, program: &Program, order: &TaskOrder) -> Resul
     }
     drop(source);
     let finished = sink.finish()?;
+    task.check_result(program.sink.name(), finished.result.len())?;
     let accumulators = task.accumulators.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let accumulators = accumulators
         .encode()
         .map_err(|error| TaskError::fatal(format!("an accumulator cannot be encoded: {error}")))?;
+    let added: usize = accumulators.iter().map(|(_, part)| part.len()).sum();
+    if added > ACCUMULATORS_MAX {
+        let text = format!("what the task added to accumulators takes {added} bytes, more than {ACCUMULATORS_MAX}");
+        return Err(TaskError::Fatal(text));
+    }
     Ok((finished, accumulators))
 }
 
@@ -72,9 +84,11 @@ fn report_of(order: &TaskOrder, counts: &Counts, ended: Result<Done, TaskError>)
 
 fn end_of(error: TaskError) -> WireEnd {
     match error {
-        TaskError::Fetch { shuffle, map, output, reason } => WireEnd::FetchFailed { shuffle, map, output, reason },
-        TaskError::Failed(reason) => WireEnd::Failed { reason, fatal: false },
-        TaskError::Fatal(reason) => WireEnd::Failed { reason, fatal: true },
+        TaskError::Fetch { shuffle, map, output, reason } => {
+            WireEnd::FetchFailed { shuffle, map, output, reason: cut_reason(reason) }
+        }
+        TaskError::Failed(reason) => WireEnd::Failed { reason: cut_reason(reason), fatal: false },
+        TaskError::Fatal(reason) => WireEnd::Failed { reason: cut_reason(reason), fatal: true },
         TaskError::Cancelled => WireEnd::Cancelled,
     }
 }
@@ -99,4 +113,21 @@ fn cpu_ns() -> u64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_of_any_length_are_cut_between_characters() {
+        let long = "ü".repeat(1 << 20);
+        for error in [TaskError::failed(&long), TaskError::fatal(&long), TaskError::failed("short")] {
+            let WireEnd::Failed { reason, .. } = end_of(error) else { panic!("it failed") };
+            assert!(reason == "short" || (reason.len() <= 64 * 1024 && reason.ends_with("ü …")), "{}", reason.len());
+        }
+        let fetch = TaskError::Fetch { shuffle: Default::default(), map: 0, output: None, reason: long };
+        let WireEnd::FetchFailed { reason, .. } = end_of(fetch) else { panic!("it could not be fetched") };
+        assert!(reason.len() <= 64 * 1024);
+    }
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 /// Sends records to the driver, at most so many.
 struct Collect<T> {
     limit: u64,
+    task: Arc<TaskContext>,
     out: Encoded,
     types: PhantomData<fn(T)>,
 }
@@ -26,8 +27,9 @@ impl<T: Data> SinkOp for CollectOp<T> {
     type State = u64;
     type Function = NoFunction;
 
-    fn make(limit: u64, _: NoFunction, _task: &Arc<TaskContext>) -> Result<Box<dyn Sink>, TaskError> {
-        Ok(Box::new(Collect { limit, out: Encoded::default(), types: PhantomData::<fn(T)> }))
+    fn make(limit: u64, _: NoFunction, task: &Arc<TaskContext>) -> Result<Box<dyn Sink>, TaskError> {
+        let task = Arc::clone(task);
+        Ok(Box::new(Collect { limit, task, out: Encoded::default(), types: PhantomData::<fn(T)> }))
     }
 }
 
@@ -38,6 +40,7 @@ impl<T: Data> Sink for Collect<T> {
                 return Ok(false);
             }
             self.out.push(record).map_err(encode_error)?;
+            self.task.check_result(CollectOp::<T>::NAME, self.out.bytes.len())?;
         }
         Ok(self.out.records < self.limit)
     }

@@ -122,16 +122,13 @@ impl FileSystem for Watched<'_> {
         (self.before)(true).and_then(|()| self.files.mkdirs(path))
     }
     fn mkdir(&self, path: &DfsPath) -> Result<(), ClientError> {
-        self.step().and_then(|()| self.files.mkdir(path))
+        (self.before)(true).and_then(|()| self.files.mkdir(path))
     }
     fn create_in(&self, path: &DfsPath) -> Result<Box<dyn Sink>, ClientError> {
-        self.step().and_then(|()| self.files.create_in(path))
+        (self.before)(true).and_then(|()| self.files.create_in(path))
     }
     fn create(&self, path: &DfsPath, overwrite: bool) -> Result<Box<dyn Sink>, ClientError> {
         (self.before)(true).and_then(|()| self.files.create(path, overwrite))
-    }
-    fn create_inside(&self, path: &DfsPath) -> Result<Box<dyn Sink>, ClientError> {
-        (self.before)(true).and_then(|()| self.files.create_inside(path))
     }
     fn open(&self, path: &DfsPath) -> Result<Box<dyn Source>, ClientError> {
         self.files.open(path)

@@ -95,11 +95,6 @@ impl FileSystem for DfsFiles {
         Ok(Box::new(self.client.create(path, options)?))
     }
 
-    fn create_inside(&self, path: &DfsPath) -> Result<Box<dyn Sink>, ClientError> {
-        let options = CreateOptions { create_parent: false, ..CreateOptions::overwriting() };
-        Ok(Box::new(self.client.create(path, options)?))
-    }
-
     fn open(&self, path: &DfsPath) -> Result<Box<dyn Source>, ClientError> {
         Ok(Box::new(self.client.open(path)?))
     }

@@ -183,13 +183,6 @@ impl FileSystem for MemoryFiles {
         Ok(Box::new(MemorySink { files: self.clone(), path: path.clone(), bytes: Vec::new() }))
     }
 
-    fn create_inside(&self, path: &DfsPath) -> Result<Box<dyn Sink>, ClientError> {
-        match path.parent() {
-            Some(parent) if self.stat(&parent)?.is_none() => Err(missing(&parent)),
-            _ => self.create(path, true),
-        }
-    }
-
     fn open(&self, path: &DfsPath) -> Result<Box<dyn Source>, ClientError> {
         let bytes = self.get(path).ok_or_else(|| missing(path))?;
         Ok(Box::new(Cursor::new(bytes)))

@@ -105,12 +105,6 @@ pub trait FileSystem: Send + Sync {
     /// It exists and is not to be replaced.
     fn create(&self, path: &DfsPath, overwrite: bool) -> Result<Box<dyn Sink>, ClientError>;
 
-    /// As [`FileSystem::create`] with replacing, but only in a folder that is there.
-    ///
-    /// # Errors
-    /// No such folder.
-    fn create_inside(&self, path: &DfsPath) -> Result<Box<dyn Sink>, ClientError>;
-
     /// Opens a file at its start.
     ///
     /// # Errors

@@ -19,6 +19,8 @@ const PREFIX: &str = "mammoth-rdd-";
 const UNFINISHED: &str = ".mammoth-rdd-";
 /// How long it is tried to remove a folder into which others that are ending still write.
 const REMOVE_FOR: Duration = Duration::from_secs(2);
+/// How long a driver that is being killed may hold its lock when its sockets are closed already.
+const RELEASE_FOR: Duration = Duration::from_secs(1);
 const REMOVE_STEP: Duration = Duration::from_millis(20);
 
 /// A folder that goes with its owner.
@@ -84,9 +86,14 @@ impl Shared {
 
     /// Removes the folder, if its driver is dead. Each executor does, so that the last one finds nothing to be added any more.
     pub(crate) fn remove_after_driver(&self) {
-        if self.lock.try_lock_shared().is_ok() {
-            let _next_driver_does = remove(&self.path);
+        let deadline = Deadline::after(&SystemClock, RELEASE_FOR);
+        while self.lock.try_lock_shared().is_err() {
+            if deadline.is_over(&SystemClock) {
+                return;
+            }
+            std::thread::sleep(REMOVE_STEP);
         }
+        let _next_driver_does = remove(&self.path);
     }
 }
 

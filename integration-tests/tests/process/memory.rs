@@ -372,7 +372,7 @@ fn bad_applications_are_refused_in_one_line_and_leave_nothing() {
         ("", &["frobnicate", "/in", "/o"], 1, "frobnicate".to_owned()),
         ("", &[&jobs, "nojob"], 1, "memory".to_owned()),
         ("", &[&jobs, "misbehave", "panic", "/in", "/o"], 255, "`misbehave` runs on disk only".to_owned()),
-        ("", &["wordcount", "/in"], 1, "Usage: wordcount IN... OUT".to_owned()),
+        ("", &["wordcount", "/in"], 255, "Usage: wordcount IN... OUT".to_owned()),
         ("", &["wordcount", "/none", "/o"], 1, format!("Input path does not exist: {fs}/none")),
         ("", &["wordcount", "/in", "/out"], 1, format!("Output directory {fs}/out already exists")),
         ("local[2]", &["wordcount", "/none", "/o"], 1, format!("Input path does not exist: {fs}/none")),

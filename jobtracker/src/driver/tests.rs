@@ -2,8 +2,8 @@ use super::*;
 use crate::files::Files;
 use mammoth_jobtracker_core::api::CoreConfig;
 use mammoth_journal::checkpoint::MemoryStore;
-use mammoth_journal::log::{Log, LogDisk, MemoryDisk};
-use mammoth_journal::{CheckpointPolicy, JournalError, Parts, recover};
+use mammoth_journal::log::{Gate, GatedDisk, Log, MemoryDisk};
+use mammoth_journal::{CheckpointPolicy, Parts, recover};
 use mammoth_platform::{Deadline, Shutdown, SystemClock, Workers};
 use mammoth_protocol::Seq;
 use mammoth_protocol::jobs::Resources;
@@ -12,64 +12,9 @@ use mammoth_protocol::jobs::client::SubmitRequest;
 use mammoth_protocol::jobs::spec::{ProgramRef, SPEC_VERSION};
 use mammoth_web::inbox::Lane;
 use std::collections::BTreeMap;
-use std::io::Read;
-use std::sync::Condvar;
 use tokio::sync::oneshot;
 
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Lets a test decide when a sync ends.
-#[derive(Clone, Default)]
-struct Gate(Arc<(Mutex<bool>, Condvar)>);
-
-impl Gate {
-    fn shut(&self, shut: bool) {
-        *self.0.0.lock().expect("not poisoned") = shut;
-        self.0.1.notify_all();
-    }
-
-    fn pass(&self) {
-        let guard = self.0.0.lock().expect("not poisoned");
-        drop(self.0.1.wait_while(guard, |shut| *shut).expect("not poisoned"));
-    }
-}
-
-/// A disk whose syncs wait at a gate.
-struct GatedDisk {
-    disk: MemoryDisk,
-    gate: Gate,
-}
-
-impl LogDisk for GatedDisk {
-    fn segments(&self) -> Result<Vec<Seq>, JournalError> {
-        self.disk.segments()
-    }
-
-    fn read(&self, segment: Seq) -> Result<Box<dyn Read + '_>, JournalError> {
-        self.disk.read(segment)
-    }
-
-    fn create(&mut self, segment: Seq, header: &[u8]) -> Result<(), JournalError> {
-        self.disk.create(segment, header)
-    }
-
-    fn cut(&mut self, segment: Seq, length: u64) -> Result<(), JournalError> {
-        self.disk.cut(segment, length)
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> Result<(), JournalError> {
-        self.disk.append(bytes)
-    }
-
-    fn sync(&mut self) -> Result<(), JournalError> {
-        self.gate.pass();
-        self.disk.sync()
-    }
-
-    fn remove(&mut self, segment: Seq) -> Result<(), JournalError> {
-        self.disk.remove(segment)
-    }
-}
 
 /// A driver over a disk in memory, and what it tells the thread of the jobtracker's own folder.
 struct Running {

@@ -1,71 +1,16 @@
 use super::*;
 use mammoth_journal::checkpoint::MemoryStore;
-use mammoth_journal::log::{Log, LogDisk, MemoryDisk};
-use mammoth_journal::{CheckpointPolicy, JournalError, Parts, recover};
+use mammoth_journal::log::{Gate, GatedDisk, Log, LogDisk, MemoryDisk};
+use mammoth_journal::{CheckpointPolicy, Parts, recover};
 use mammoth_namenode_core::api::CoreConfig;
 use mammoth_platform::{Shutdown, SystemClock, SystemEntropy, Workers};
 use mammoth_protocol::internal::{DatanodeAddr, HeartbeatRequest, HighWater, StorageUsage};
 use mammoth_protocol::{DatanodeId, DfsPath, Seq, StorageId, Uuid};
-use std::io::Read;
-use std::sync::{Condvar, Mutex};
 use tokio::task::JoinHandle;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Long enough for an answer that nothing holds back, by far.
 const MOMENT: Duration = Duration::from_millis(150);
-
-/// Lets a test decide when a sync ends.
-#[derive(Clone, Default)]
-struct Gate(Arc<(Mutex<bool>, Condvar)>);
-
-impl Gate {
-    fn shut(&self, shut: bool) {
-        *self.0.0.lock().expect("not poisoned") = shut;
-        self.0.1.notify_all();
-    }
-
-    fn pass(&self) {
-        let guard = self.0.0.lock().expect("not poisoned");
-        drop(self.0.1.wait_while(guard, |shut| *shut).expect("not poisoned"));
-    }
-}
-
-/// A disk whose syncs wait at a gate.
-struct GatedDisk {
-    disk: MemoryDisk,
-    gate: Gate,
-}
-
-impl LogDisk for GatedDisk {
-    fn segments(&self) -> Result<Vec<Seq>, JournalError> {
-        self.disk.segments()
-    }
-
-    fn read(&self, segment: Seq) -> Result<Box<dyn Read + '_>, JournalError> {
-        self.disk.read(segment)
-    }
-
-    fn create(&mut self, segment: Seq, header: &[u8]) -> Result<(), JournalError> {
-        self.disk.create(segment, header)
-    }
-
-    fn cut(&mut self, segment: Seq, length: u64) -> Result<(), JournalError> {
-        self.disk.cut(segment, length)
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> Result<(), JournalError> {
-        self.disk.append(bytes)
-    }
-
-    fn sync(&mut self) -> Result<(), JournalError> {
-        self.gate.pass();
-        self.disk.sync()
-    }
-
-    fn remove(&mut self, segment: Seq) -> Result<(), JournalError> {
-        self.disk.remove(segment)
-    }
-}
 
 /// A driver over a disk in memory.
 struct Running {

@@ -6,6 +6,7 @@
 pub mod codec;
 mod disk;
 mod file_disk;
+mod gated_disk;
 mod memory_disk;
 mod reader;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod tests;
 
 pub use disk::{LogDisk, segment_name, segment_of_name};
 pub use file_disk::FileDisk;
+pub use gated_disk::{Gate, GatedDisk};
 pub use memory_disk::{MemoryDisk, Tear};
 pub use reader::{Next, SegmentReader, Torn};
 

@@ -1,7 +1,7 @@
 //! All daemons of a cluster in this process, over the same sockets as anywhere else.
 
 use crate::daemon::DaemonHandle;
-use crate::layout::{ClusterDir, Plan, PlannedDaemon, RunningDaemon};
+use crate::layout::{ClusterDir, Plan, PlannedDaemon, Role, RunningDaemon};
 use crate::processes::{daemon_settings, start_ticks};
 use mammoth_platform::settings::Settings;
 use std::time::Duration;
@@ -116,18 +116,20 @@ impl Embedded {
         Ok(())
     }
 
-    /// Stops everything, the namenode last.
+    /// Stops everything, the namenode last. Those of one role end together, and before those that they write to.
     pub fn stop(mut self) {
-        for member in self.members.iter_mut().rev() {
-            if let Some(handle) = &member.handle {
-                handle.shutdown();
+        for role in [Role::Tasktracker, Role::Jobtracker, Role::Datanode, Role::Namenode] {
+            let mut ending = Vec::new();
+            for member in self.members.iter_mut().filter(|member| member.planned.role == role) {
+                if let Some(handle) = member.handle.take() {
+                    handle.shutdown();
+                    ending.push((&member.planned.name, handle));
+                }
             }
-        }
-        for member in self.members.iter_mut().rev() {
-            if let Some(handle) = member.handle.take()
-                && let Err(reason) = handle.wait()
-            {
-                tracing::warn!("{} ended with: {reason}", member.planned.name);
+            for (name, handle) in ending {
+                if let Err(reason) = handle.wait() {
+                    tracing::warn!("{name} ended with: {reason}");
+                }
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use mammoth_net::data::DataError;
 use mammoth_platform::PlatformError;
+pub(crate) use mammoth_platform::chain;
 use mammoth_protocol::wire::WireError;
 use mammoth_protocol::{Block, GenStamp, StorageId};
 use mammoth_web::bind::BindError;
@@ -201,22 +202,6 @@ pub type StartError = DatanodeError;
 
 /// Shorthand of this crate.
 pub(crate) type Result<T> = std::result::Result<T, DatanodeError>;
-
-/// An error with all that caused it, on one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        // Some errors print their cause themselves.
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        next = cause.source();
-    }
-    text
-}
 
 impl DatanodeError {
     /// Whether the disk is full.

@@ -7,10 +7,10 @@ use mammoth_platform::Shutdown;
 use mammoth_protocol::ErrorCode;
 use mammoth_protocol::internal::InternalRefusal;
 use mammoth_protocol::limits::INTERNAL_JSON_MAX;
+use mammoth_web::doors::stopped;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
-use tokio::sync::watch;
 
 /// Time for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -43,8 +43,7 @@ pub(crate) struct NamenodeCaller {
     runtime: tokio::runtime::Runtime,
     http: reqwest::Client,
     addr: String,
-    stop: watch::Receiver<bool>,
-    _subscription: mammoth_platform::shutdown::Subscription,
+    shutdown: Shutdown,
 }
 
 impl NamenodeCaller {
@@ -66,11 +65,7 @@ impl NamenodeCaller {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| error.to_string())?;
-        let (sender, stop) = watch::channel(false);
-        let subscription = shutdown.subscribe(move || {
-            sender.send_replace(true);
-        });
-        Ok(Self { runtime, http, addr: addr.to_owned(), stop, _subscription: subscription })
+        Ok(Self { runtime, http, addr: addr.to_owned(), shutdown: shutdown.clone() })
     }
 
     /// Where the namenode is.
@@ -104,11 +99,10 @@ impl NamenodeCaller {
     }
 
     fn call<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, CallError> {
-        let mut stop = self.stop.clone();
         self.runtime.block_on(async {
             tokio::select! {
                 biased;
-                _ = stop.wait_for(|stop| *stop) => Err(CallError::Stopping),
+                () = stopped(&self.shutdown) => Err(CallError::Stopping),
                 reply = reply(request) => reply,
             }
         })

@@ -16,12 +16,12 @@ use mammoth_platform::{Clock, Entropy, Settings, Shutdown, SystemClock, SystemEn
 use mammoth_protocol::jobs::TrackerId;
 use mammoth_protocol::jobs::tracker::RegisterRequest;
 use mammoth_web::bind;
+use mammoth_web::doors::stopped;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::runtime::Runtime;
-use tokio::sync::watch;
 
 /// How long threads may take to end.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -265,12 +265,8 @@ fn children_runtime() -> std::io::Result<Runtime> {
 
 /// Keeps the runtime of the children until the shutdown, and ends them then.
 fn host_children(runtime: Runtime, table: &Table, shutdown: &Shutdown) {
-    let (sender, mut stop) = watch::channel(false);
-    let _subscription = shutdown.subscribe(move || {
-        sender.send_replace(true);
-    });
     runtime.block_on(async {
-        let _ = stop.wait_for(|stop| *stop).await;
+        stopped(shutdown).await;
         // Orders that were being carried out when the shutdown came may still start something.
         let mut live = table.live();
         let ended = async {

@@ -1,6 +1,7 @@
 //! What can go wrong in a tasktracker.
 
 use mammoth_platform::PlatformError;
+pub(crate) use mammoth_platform::chain;
 use mammoth_web::bind::BindError;
 use std::path::PathBuf;
 
@@ -40,19 +41,3 @@ pub type StartError = TasktrackerError;
 
 /// Shorthand of this crate.
 pub(crate) type Result<T> = std::result::Result<T, TasktrackerError>;
-
-/// An error with all that caused it, on one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        // Some errors print their cause themselves.
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        next = cause.source();
-    }
-    text
-}

@@ -66,6 +66,23 @@ pub enum PlatformError {
     },
 }
 
+/// An error with all that caused it, on one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        // Some errors print their cause themselves.
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        next = cause.source();
+    }
+    text
+}
+
 /// Adds the action and the path to an I/O result.
 pub trait IoContext<T> {
     /// Wraps the error as [`PlatformError::Io`]; `action` is a verb.
@@ -78,5 +95,25 @@ pub trait IoContext<T> {
 impl<T, E: Into<io::Error>> IoContext<T> for Result<T, E> {
     fn io(self, action: &'static str, path: &Path) -> Result<T, PlatformError> {
         self.map_err(|e| PlatformError::Io { action, path: path.to_owned(), source: e.into() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Link {
+        text: &'static str,
+        source: Option<Box<Link>>,
+    }
+
+    #[test]
+    fn causes_follow_unless_they_were_told() {
+        let link = |text, source: Option<Link>| Link { text, source: source.map(Box::new) };
+        let told = link("no reply: it is gone", Some(link("it is gone", Some(link("cable cut", None)))));
+        assert_eq!(chain(&told), "no reply: it is gone: cable cut");
+        assert_eq!(chain(&link("alone", None)), "alone");
     }
 }

@@ -1,54 +1,13 @@
 //! A word count allocates next to nothing per word: not for lines, not for keys, not for values, not per group.
-//!
-//! This file is on the list of those that may switch unsafe code on: an allocator that counts has to be one.
-#![allow(unsafe_code)]
+
+#[allow(unsafe_code, reason = "an allocator cannot be written without")]
+#[path = "../../runtime/tests/support/counting.rs"]
+mod counting;
+mod words;
 
 use mammoth_mapreduce::LocalInput;
 use mammoth_mapreduce::prelude::*;
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicU64, Ordering};
-
-struct Counting;
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-// SAFETY: every call is passed on as it came; counting touches no memory that is handed out.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller keeps to the contract of `alloc`, which is the system's.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the pointer came from the system's allocator, with this layout.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: as for `dealloc`; the caller keeps to the contract of `realloc`.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-#[derive(Clone)]
-struct Words;
-
-impl Mapper for Words {
-    type Key = Text;
-    type Value = u64;
-
-    fn map(&mut self, _offset: u64, line: &str, out: &mut Emit<'_, Text, u64>) -> Outcome {
-        for word in line.split_whitespace() {
-            out.emit(word, &1);
-        }
-        Ok(())
-    }
-}
+use words::Words;
 
 #[derive(Clone)]
 struct Total;
@@ -86,9 +45,7 @@ fn words_cost_no_allocations() {
     let sorting = Job::new("sort").mapper(Words).reducer(Total);
     for (name, job) in [("fold", folding), ("sort", sorting)] {
         let input = LocalInput::text(&text).in_splits_of(4 << 20);
-        let before = ALLOCATIONS.load(Ordering::Relaxed);
-        let result = job.run_local(input).unwrap();
-        let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
+        let (allocations, result) = counting::everywhere(|| job.run_local(input).unwrap());
         let counted: u64 =
             result.lines().iter().map(|line| line.split_once('\t').unwrap().1.parse::<u64>().unwrap()).sum();
         assert_eq!(counted, WORDS);

@@ -1,5 +1,7 @@
 //! A job program in its roles, as real processes: this file is the program and, without a role, the test of it.
 
+mod words;
+
 use mammoth_mapreduce::prelude::*;
 use mammoth_protocol::jobs::link::{FromChild, TaskAssignment, ToChild};
 use mammoth_protocol::jobs::spec::{JobSpec, ProgramRef, SPEC_VERSION};
@@ -12,21 +14,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, Output as Ended, Stdio};
 use std::time::Duration;
-
-#[derive(Clone)]
-struct Words;
-
-impl Mapper for Words {
-    type Key = Text;
-    type Value = u64;
-
-    fn map(&mut self, _offset: u64, line: &str, out: &mut Emit<'_, Text, u64>) -> Outcome {
-        for word in line.split_whitespace() {
-            out.emit(word, &1);
-        }
-        Ok(())
-    }
-}
+use words::Words;
 
 fn wordcount(args: &JobArgs<'_>) -> Result<Job, JobError> {
     let [inputs @ .., output] = args.args else { return Err(usage("wordcount IN... OUT")) };

@@ -1,40 +1,11 @@
 //! Counting words allocates for batches, not for words.
-//!
-//! The counting allocator is the system's with a counter before it: it hands on what it is given and changes nothing, so it
-//! keeps every promise that the system's allocator keeps.
-#![allow(unsafe_code)]
+
+#[allow(unsafe_code, reason = "an allocator cannot be written without")]
+#[path = "../../runtime/tests/support/counting.rs"]
+mod counting;
 
 use mammoth_rdd::{Context, Text};
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-struct Counting;
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-// SAFETY: every call goes to the system's allocator with the same arguments; counting neither allocates nor panics.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: as the caller promised.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        // SAFETY: as the caller promised.
-        unsafe { System.dealloc(place, layout) }
-    }
-
-    unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: as the caller promised.
-        unsafe { System.realloc(place, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 #[test]
 fn counting_words_allocates_at_most_once_for_a_hundred_words() {
@@ -55,17 +26,18 @@ fn counting_words_allocates_at_most_once_for_a_hundred_words() {
     let uri = |name: &str| format!("file://{}/{name}", dir.path().display());
     let context = Context::local("local[2]").unwrap();
     let count = |out: &str| {
-        let before = ALLOCATIONS.load(Ordering::Relaxed);
-        context
-            .text_file(&uri("in.txt"), 4)
-            .unwrap()
-            .flat_map_ref(|line: &Text, out| {
-                out.extend(line.split_whitespace().map(|word| (line.slice_of(word), 1_u64)))
-            })
-            .reduce_by_key(|a, b| a + b, 2)
-            .save_pairs_as_text_file(&uri(out))
-            .unwrap();
-        ALLOCATIONS.load(Ordering::Relaxed) - before
+        let work = || {
+            context
+                .text_file(&uri("in.txt"), 4)
+                .unwrap()
+                .flat_map_ref(|line: &Text, out| {
+                    out.extend(line.split_whitespace().map(|word| (line.slice_of(word), 1_u64)))
+                })
+                .reduce_by_key(|a, b| a + b, 2)
+                .save_pairs_as_text_file(&uri(out))
+                .unwrap();
+        };
+        counting::everywhere(work).0
     };
     count("warm");
     let allocations = count("out");

@@ -1,9 +1,10 @@
 //! The data path does not allocate per record: counted by an allocator that hands everything to the system's.
 
-// An allocator cannot be written without unsafe code. Each call goes on unchanged to the system's allocator, so the contract that
-// the caller keeps is the one that is needed; beside it a number in thread-local memory without a destructor grows.
-#![allow(unsafe_code)]
+#[allow(unsafe_code, reason = "an allocator cannot be written without")]
+#[path = "support/counting.rs"]
+mod counting;
 
+use counting::here as allocations;
 use mammoth_platform::{Entropy, SeededEntropy};
 use mammoth_runtime::fold::{FoldConfig, FoldTable, MergeFn};
 use mammoth_runtime::key::{self, KeyEncode};
@@ -13,56 +14,8 @@ use mammoth_runtime::run::SpillConfig;
 use mammoth_runtime::shuffle::{Codec, OutputReader, OutputWriter};
 use mammoth_runtime::sort::{SortConfig, Sorter};
 use mammoth_runtime::text::Text;
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-fn count() {
-    let _gone = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-}
-
-// SAFETY: every call is the system allocator's, with the arguments that it was given.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller keeps the contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller keeps the contract.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract.
-        unsafe { System.dealloc(at, layout) }
-    }
-
-    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: the caller keeps the contract.
-        unsafe { System.realloc(at, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// Allocations of this thread while `work` runs.
-fn allocations<T>(work: impl FnOnce() -> T) -> (u64, T) {
-    let before = ALLOCATIONS.with(Cell::get);
-    let result = work();
-    (ALLOCATIONS.with(Cell::get) - before, result)
-}
 
 const LINES: u64 = 20_000;
 const WORDS_PER_LINE: u64 = 10;

@@ -9,10 +9,10 @@ use ipc::IpcHandler;
 use mammoth_net::rpc::server::{self, ServerLimits};
 use mammoth_platform::Shutdown;
 use mammoth_web::ServeLimits;
+use mammoth_web::doors::{door_threads, stopped};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 
 /// Threads that wait for disks on behalf of calls.
 const BLOCKING_THREADS: usize = 8;
@@ -30,25 +30,13 @@ pub(crate) fn serve_doors(
     handler: IpcHandler,
     shutdown: Shutdown,
 ) -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .max_blocking_threads(BLOCKING_THREADS)
-        .thread_name("door")
-        .enable_all()
-        .build()?;
-    let (sender, mut stop) = watch::channel(false);
-    let _subscription = shutdown.subscribe(move || {
-        sender.send_replace(true);
-    });
+    let runtime = door_threads("door", 1, BLOCKING_THREADS)?;
     let limits = ServerLimits { connections: IPC_CONNECTIONS, frame_bytes: 1024 * 1024, ..ServerLimits::default() };
     let served = runtime.block_on(async {
         http.set_nonblocking(true)?;
         ipc.set_nonblocking(true)?;
         let (http, ipc) = (tokio::net::TcpListener::from_std(http)?, tokio::net::TcpListener::from_std(ipc)?);
-        let stopped = async move {
-            let _ = stop.wait_for(|stop| *stop).await;
-        };
-        let pages = mammoth_web::serve(http, router, ServeLimits::default(), stopped);
+        let pages = mammoth_web::serve(http, router, ServeLimits::default(), stopped(&shutdown));
         tokio::join!(pages, server::serve(ipc, Arc::new(handler), limits, shutdown.clone()));
         Ok(())
     });

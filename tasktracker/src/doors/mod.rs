@@ -15,12 +15,12 @@ use axum::Router;
 use axum::routing::get;
 use mammoth_platform::{Clock, Shutdown, Workers};
 use mammoth_protocol::jobs::shuffle::ROUTE;
+use mammoth_web::doors::{door_threads, stopped};
 use mammoth_web::{AllowedHosts, ServeLimits, assets};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
-use tokio::sync::watch;
 
 /// Threads that wait for the disk on behalf of requests.
 const BLOCKING_THREADS: usize = 32;
@@ -67,24 +67,12 @@ fn router(doors: Arc<Doors>) -> Router {
 /// # Errors
 /// The system has no resources for it.
 pub(crate) fn serve(listener: TcpListener, doors: Arc<Doors>, shutdown: &Shutdown) -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .max_blocking_threads(BLOCKING_THREADS)
-        .thread_name("door")
-        .enable_all()
-        .build()?;
-    let (sender, mut stop) = watch::channel(false);
-    let _subscription = shutdown.subscribe(move || {
-        sender.send_replace(true);
-    });
+    let runtime = door_threads("door", 2, BLOCKING_THREADS)?;
     let served = runtime.block_on(async {
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let limits = ServeLimits { connections: CONNECTIONS, ..ServeLimits::default() };
-        mammoth_web::serve(listener, router(doors), limits, async move {
-            let _ = stop.wait_for(|stop| *stop).await;
-        })
-        .await;
+        mammoth_web::serve(listener, router(doors), limits, stopped(shutdown)).await;
         Ok(())
     });
     runtime.shutdown_timeout(Duration::from_secs(5));

@@ -12,12 +12,12 @@ use crate::table::{Sent, Table};
 use caller::{CallError, Caller};
 use mammoth_platform::{Clock, Shutdown};
 use mammoth_protocol::jobs::tracker::{Order, RegisterReply, RegisterRequest, routes};
+use mammoth_web::doors::stopped;
 use session::Session;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::watch;
 
 /// First pause after a failed call; doubles up to [`PAUSE_MAX`], so that a jobtracker that returns is found at once.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -59,13 +59,9 @@ impl Tracking {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
         let caller = Caller::new(&self.jobtracker)?;
-        let (sender, mut stop) = watch::channel(false);
-        let _subscription = self.shutdown.subscribe(move || {
-            sender.send_replace(true);
-        });
         runtime.block_on(async {
             tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => {}
+                () = stopped(&self.shutdown) => {}
                 never = self.relate(caller) => match never {},
                 never = self.watch_silence() => match never {},
             }

@@ -2,7 +2,7 @@
 
 use super::TaskEnv;
 use super::attempt::WAIT;
-use super::meter::{Count, Phase};
+use super::meter::{Count, Meter, Phase};
 use super::plan::JobPlan;
 use crate::error::RuntimeError;
 use crate::fetch::{FetchConfig, FetchStats, FetchStep, Fetcher};
@@ -43,12 +43,7 @@ impl<'a> ReduceTask<'a> {
         let (stream, stats) = merge_runs(runs, &env.spill_config()?, plan.code.combiner())?;
         meter.spend(Phase::Merge, stats.ns);
         meter.add(Count::MergePasses, stats.passes);
-        meter.add(Count::SpilledRecords, stats.spilled_records);
-        meter.add(Count::SpilledBytes, stats.spilled_bytes);
-        meter.add(Count::FileBytesRead, stats.spilled_bytes);
-        meter.add(Count::FileBytesWritten, stats.spilled_bytes);
-        meter.add(Count::CombineInputRecords, stats.combine_in);
-        meter.add(Count::CombineOutputRecords, stats.combine_out);
+        count_merged(meter, (stats.spilled_records, stats.spilled_bytes), (stats.combine_in, stats.combine_out));
         meter.enter(Phase::Reduce);
         meter.set_progress(MERGE_SHARE);
         let started_ns = SystemClock.monotonic_ns();
@@ -198,10 +193,15 @@ fn count_fetched(env: &TaskEnv<'_>, stats: &FetchStats, runs: usize) {
     meter.set(Count::ShuffledMaps, stats.outputs);
     meter.set(Count::FailedShuffle, stats.failures);
     meter.set(Count::MergedMapOutputs, runs as u64);
-    meter.add(Count::SpilledRecords, stats.spilled_records);
-    meter.add(Count::SpilledBytes, stats.spilled_bytes);
-    meter.add(Count::FileBytesRead, stats.spilled_bytes);
-    meter.add(Count::FileBytesWritten, stats.spilled_bytes);
-    meter.add(Count::CombineInputRecords, stats.combine_in);
-    meter.add(Count::CombineOutputRecords, stats.combine_out);
+    count_merged(meter, (stats.spilled_records, stats.spilled_bytes), (stats.combine_in, stats.combine_out));
+}
+
+/// What merging wrote to the disk and read back, in records and bytes, and how many records combining took and gave.
+fn count_merged(meter: &Meter, (records, bytes): (u64, u64), (combine_in, combine_out): (u64, u64)) {
+    meter.add(Count::SpilledRecords, records);
+    meter.add(Count::SpilledBytes, bytes);
+    meter.add(Count::FileBytesRead, bytes);
+    meter.add(Count::FileBytesWritten, bytes);
+    meter.add(Count::CombineInputRecords, combine_in);
+    meter.add(Count::CombineOutputRecords, combine_out);
 }

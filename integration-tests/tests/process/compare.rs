@@ -42,6 +42,10 @@ fn the_phases_of_both_modes_sum_to_the_time_of_their_tasks() {
     cluster.put("/few", words_of(8, 100_000).as_bytes());
     let table = compare(&cluster, &["grep", "/few", "w1[0-9]*"]);
     assert!(table.contains("on disk") && table.contains("plain loop"), "{table}");
+    // All three agree on what white space, the end of a line and a character are.
+    cluster.put("/odd", b"\xef\xbb\xbfa\x0bb\xc2\xa0b c\r\nc\xffd\rd\x0cd\xe2\x80\xa8\xe3\x80\x80e\n\n e");
+    compare(&cluster, &["wordcount", "/odd"]);
+    compare(&cluster, &["grep", "/odd", "[a-d]$|^."]);
     let left = cluster.dfs(&["ls", "/tmp/mammoth-compare"]).text();
     assert_eq!(left, "", "results that nobody asked for");
 }

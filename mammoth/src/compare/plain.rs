@@ -6,11 +6,13 @@ use mammoth_client::DfsClient;
 use mammoth_platform::{Clock, SystemClock};
 use mammoth_protocol::DfsPath;
 use rustix::time::{ClockId, clock_gettime};
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::io::Read;
 
 /// Bytes of a read.
 const BUFFER: usize = 1 << 20;
+/// UTF-8's byte order mark.
+const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// An example that exists for both engines.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,20 +69,16 @@ impl Example {
         let began = (SystemClock.monotonic_ns(), cpu_ns());
         let matcher = match self {
             Self::WordCount => None,
-            Self::Grep { pattern } => Some(
-                regex::bytes::Regex::new(pattern).map_err(|_| format!("grep: `{pattern}' is no regular expression"))?,
-            ),
+            Self::Grep { pattern } => {
+                Some(regex::Regex::new(pattern).map_err(|_| format!("grep: `{pattern}' is no regular expression"))?)
+            }
         };
-        let mut counts: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
+        let mut counts: HashMap<String, u64> = HashMap::new();
         let mut read = 0;
         for path in inputs(files, input)? {
             read += each_line(files, &path, |line| match &matcher {
-                None => {
-                    for word in line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()) {
-                        count(&mut counts, word);
-                    }
-                }
-                Some(matcher) => matcher.find_iter(line).for_each(|found| count(&mut counts, found.as_bytes())),
+                None => line.split_whitespace().for_each(|word| count(&mut counts, word)),
+                Some(matcher) => matcher.find_iter(line).for_each(|found| count(&mut counts, found.as_str())),
             })?;
         }
         let mut lines: Vec<Vec<u8>> = counts.iter().map(|(key, count)| self.line(key, *count)).collect();
@@ -99,20 +97,20 @@ impl Example {
         Ok(Plain { column, lines })
     }
 
-    fn line(&self, key: &[u8], count: u64) -> Vec<u8> {
-        let number = count.to_string();
+    fn line(&self, key: &str, count: u64) -> Vec<u8> {
         match self {
-            Self::WordCount => [key, b"\t", number.as_bytes()].concat(),
-            Self::Grep { .. } => [number.as_bytes(), b"\t", key].concat(),
+            Self::WordCount => format!("{key}\t{count}"),
+            Self::Grep { .. } => format!("{count}\t{key}"),
         }
+        .into_bytes()
     }
 }
 
-fn count(counts: &mut BTreeMap<Vec<u8>, u64>, key: &[u8]) {
+fn count(counts: &mut HashMap<String, u64>, key: &str) {
     match counts.get_mut(key) {
         Some(count) => *count += 1,
         None => {
-            counts.insert(key.to_vec(), 1);
+            counts.insert(key.to_owned(), 1);
         }
     }
 }
@@ -135,11 +133,12 @@ fn inputs(files: &DfsClient, input: &str) -> Result<Vec<DfsPath>, String> {
     Ok(wanted.map(|entry| entry.path).collect())
 }
 
-/// Gives every line of a file, without its end, to `take`; answers the file's length.
-fn each_line(files: &DfsClient, path: &DfsPath, mut take: impl FnMut(&[u8])) -> Result<u64, String> {
+/// Gives every line of a file, without its end, to `take`; answers the file's length. Lines end as the engines' do, with
+/// `\n`, `\r\n` or `\r`, a byte order mark does not count, and what is not UTF-8 is replaced as there.
+fn each_line(files: &DfsClient, path: &DfsPath, mut take: impl FnMut(&str)) -> Result<u64, String> {
     let mut reader = files.open(path).map_err(|e| e.to_string())?;
     let mut buffer = vec![0; BUFFER];
-    let (mut filled, mut total) = (0, 0);
+    let (mut filled, mut total, mut is_start) = (0, 0, true);
     loop {
         if filled == buffer.len() {
             buffer.resize(2 * buffer.len(), 0);
@@ -148,13 +147,43 @@ fn each_line(files: &DfsClient, path: &DfsPath, mut take: impl FnMut(&[u8])) -> 
         total += n as u64;
         let end = filled + n;
         let whole = if n == 0 { end } else { buffer[..end].iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1) };
-        for line in buffer[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            take(line);
-        }
+        let skipped = if is_start && buffer[..whole].starts_with(MARK) { MARK.len() } else { 0 };
+        is_start &= whole == 0;
+        lines_of(&buffer[skipped..whole], &mut take);
         buffer.copy_within(whole..end, 0);
         filled = end - whole;
         if n == 0 {
             return Ok(total);
         }
+    }
+}
+
+/// The lines of bytes that do not end within a line, but for the last of a file.
+fn lines_of(bytes: &[u8], take: &mut impl FnMut(&str)) {
+    if bytes.is_empty() {
+        return;
+    }
+    for line in bytes.strip_suffix(b"\n").unwrap_or(bytes).split(|byte| *byte == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        line.split(|byte| *byte == b'\r').for_each(|line| take(&String::from_utf8_lossy(line)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lines_of;
+
+    #[test]
+    fn lines_end_as_hadoops_do() {
+        let lines = |bytes: &[u8]| {
+            let mut lines = Vec::new();
+            lines_of(bytes, &mut |line| lines.push(line.to_owned()));
+            lines
+        };
+        assert_eq!(lines(b""), Vec::<String>::new());
+        assert_eq!(lines(b"a\nb\r\n\nc\rd\n"), ["a", "b", "", "c", "d"]);
+        assert_eq!(lines(b"a\r\r\nb"), ["a", "", "b"]);
+        assert_eq!(lines(b"\n"), [""]);
+        assert_eq!(lines(b"x\xffy\n"), ["x\u{fffd}y"]);
     }
 }

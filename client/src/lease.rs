@@ -7,12 +7,13 @@ use crate::error::ClientError;
 use crate::rpc::namenode::{CallOptions, Namenode};
 use mammoth_platform::Deadline;
 use mammoth_protocol::hadoop::hdfs;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Pause after a renewal that failed, at most.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
-/// How long the thread stays without an open file: many small files in a row share one thread.
+/// The thread ends once no file was open for one such time and none was opened in it: many small files in a row share one
+/// thread, which none of them has to wake.
 const LINGER: Duration = Duration::from_millis(500);
 
 /// The lease of one client.
@@ -22,12 +23,13 @@ pub(crate) struct Leases {
     holder: String,
     interval: Duration,
     state: Mutex<State>,
-    changed: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
     open_files: usize,
+    /// Files opened so far.
+    opened: u64,
     running: bool,
 }
 
@@ -39,7 +41,7 @@ pub(crate) struct LeaseGuard {
 
 impl Leases {
     pub(crate) fn new(namenode: Arc<Namenode>, holder: String, interval: Duration) -> Self {
-        Self { namenode, holder, interval, state: Mutex::new(State::default()), changed: Condvar::new() }
+        Self { namenode, holder, interval, state: Mutex::new(State::default()) }
     }
 
     /// Counts a file that is about to be opened.
@@ -54,7 +56,7 @@ impl Leases {
             state.running = true;
         }
         state.open_files += 1;
-        self.changed.notify_all();
+        state.opened += 1;
         Ok(LeaseGuard { leases: Arc::clone(self) })
     }
 
@@ -74,23 +76,22 @@ impl Leases {
     /// Waits until the next renewal is due. False, once no file has been open for a while: the thread is to end, and the
     /// next file to open starts another.
     fn wait(&self, pause: Duration) -> bool {
-        let due = Deadline::after(&**self.namenode.clock(), pause);
-        let mut state = self.state();
+        let clock = &**self.namenode.clock();
+        let due = Deadline::after(clock, pause);
+        let mut opened = None;
         loop {
-            let left = due.left(&**self.namenode.clock());
-            let idle = state.open_files == 0;
-            if left.is_zero() && !idle {
-                return true;
-            }
-            let time = if idle { LINGER } else { left };
-            // It ends early if the first file opens or the last one closes.
-            let waited = self.changed.wait_timeout_while(state, time, |state| (state.open_files == 0) == idle);
-            let (still, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-            state = still;
-            if idle && timeout.timed_out() {
+            let left = due.left(clock);
+            std::thread::sleep(if left.is_zero() { LINGER } else { left.min(LINGER) });
+            let mut state = self.state();
+            let is_idle = state.open_files == 0;
+            if is_idle && opened == Some(state.opened) {
                 state.running = false;
                 return false;
             }
+            if !is_idle && due.left(clock).is_zero() {
+                return true;
+            }
+            opened = is_idle.then_some(state.opened);
         }
     }
 
@@ -107,8 +108,6 @@ impl Leases {
 
 impl Drop for LeaseGuard {
     fn drop(&mut self) {
-        let mut state = self.leases.state();
-        state.open_files -= 1;
-        self.leases.changed.notify_all();
+        self.leases.state().open_files -= 1;
     }
 }

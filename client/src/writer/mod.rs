@@ -2,7 +2,8 @@
 //!
 //! The caller's thread cuts data into packets with checksums ([`packet`]) and hands them over ([`queue`]). The streamer
 //! ([`streamer`]) gets blocks from the namenode, sets up their pipelines ([`pipeline`]) and sends; a second thread reads
-//! acknowledgements ([`acks`]). A pipeline that fails is rebuilt ([`recovery`]) and what it did not acknowledge sent again.
+//! acknowledgements ([`acks`]). A file that is closed before its first packet is full has no streamer's thread: the caller
+//! sends by itself. A pipeline that fails is rebuilt ([`recovery`]) and what it did not acknowledge sent again.
 
 mod acks;
 mod calls;
@@ -48,8 +49,28 @@ pub struct FileWriter {
     packet_data: usize,
     position: u64,
     flushed: Arc<AtomicBool>,
-    streamer: Option<JoinHandle<End>>,
+    sending: Sending,
     _lease: LeaseGuard,
+}
+
+/// Who sends.
+enum Sending {
+    /// Nobody so far.
+    NotYet(Box<Streamer>),
+    /// A thread.
+    Thread(JoinHandle<End>),
+    /// The file is closed, or no thread could be started.
+    Over,
+}
+
+impl std::fmt::Debug for Sending {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::NotYet(_) => "NotYet",
+            Self::Thread(_) => "Thread",
+            Self::Over => "Over",
+        })
+    }
 }
 
 impl FileWriter {
@@ -82,10 +103,6 @@ impl FileWriter {
         };
         let streamer =
             Streamer::new(calls.clone(), Arc::clone(&queue), status.replication, Arc::clone(&flushed), block);
-        let streamer = std::thread::Builder::new()
-            .name("dfs-streamer".to_owned())
-            .spawn(move || streamer.run())
-            .map_err(|error| ClientError::local("cannot start the thread that sends", &error))?;
         Ok(Self {
             calls,
             queue,
@@ -93,7 +110,7 @@ impl FileWriter {
             packet_data,
             position: status.len,
             flushed,
-            streamer: Some(streamer),
+            sending: Sending::NotYet(Box::new(streamer)),
             _lease: lease,
         })
     }
@@ -134,7 +151,7 @@ impl FileWriter {
             self.push_data(true)?;
         } else if self.assembler.in_block() > 0 {
             let marker = self.assembler.sync_marker();
-            self.queue.push(marker)?;
+            self.push(marker)?;
         }
         self.queue.wait_acked()
     }
@@ -144,14 +161,20 @@ impl FileWriter {
     /// # Errors
     /// See [`ClientError`]; the file is then still open at the namenode.
     pub fn close(mut self) -> Result<u64, ClientError> {
+        // Past `push`, which would start a thread: at most one packet, which the queue always has room for.
         if self.assembler.has_unsent() {
-            self.push_data(false)?;
+            let packet = self.seal(false);
+            self.queue.push(packet)?;
         }
         if self.assembler.in_block() > 0 {
-            self.push_end()?;
+            self.queue.push(self.assembler.end_block())?;
         }
         self.queue.close();
-        let end = self.streamer.take().and_then(|streamer| streamer.join().ok());
+        let end = match std::mem::replace(&mut self.sending, Sending::Over) {
+            Sending::NotYet(streamer) => Some(streamer.run()),
+            Sending::Thread(thread) => thread.join().ok(),
+            Sending::Over => None,
+        };
         match end {
             Some(End::Closed(last)) => self.calls.complete(last.as_ref())?,
             Some(End::Broken) | None => return Err(self.broken()),
@@ -170,8 +193,12 @@ impl FileWriter {
     }
 
     fn push_data(&mut self, sync: bool) -> Result<(), ClientError> {
-        let packet = self.assembler.seal(sync, || self.queue.buffers(self.packet_data));
+        let packet = self.seal(sync);
         self.push(packet)
+    }
+
+    fn seal(&mut self, sync: bool) -> Packet {
+        self.assembler.seal(sync, || self.queue.buffers(self.packet_data))
     }
 
     fn push_end(&mut self) -> Result<(), ClientError> {
@@ -179,7 +206,16 @@ impl FileWriter {
         self.push(packet)
     }
 
-    fn push(&self, packet: Packet) -> Result<(), ClientError> {
+    /// Hands a packet to the thread that sends, which is started for the first.
+    fn push(&mut self, packet: Packet) -> Result<(), ClientError> {
+        self.sending = match std::mem::replace(&mut self.sending, Sending::Over) {
+            Sending::NotYet(streamer) => {
+                let thread = std::thread::Builder::new().name("dfs-streamer".to_owned()).spawn(move || streamer.run());
+                let cannot = |error| ClientError::local("cannot start the thread that sends", &error);
+                Sending::Thread(thread.map_err(cannot)?)
+            }
+            started => started,
+        };
         self.queue.push(packet)
     }
 
@@ -230,7 +266,7 @@ impl Write for FileWriter {
 
 impl Drop for FileWriter {
     fn drop(&mut self) {
-        if self.streamer.is_some() {
+        if !matches!(self.sending, Sending::Over) {
             self.stop();
         }
     }

@@ -78,6 +78,7 @@ const MUST_HAPPEN: &[&str] = &[
     "submit",
     "tracker crashed",
     "tracker cut off",
+    "tracker hung up",
     "tracker ended its attempts",
     "tracker hung",
     "tracker lost its folder",

@@ -288,8 +288,10 @@ fn a_task_that_fails_four_times_fails_the_job_with_its_last_words() {
 
 #[test]
 fn a_killed_tasktracker_costs_an_attempt_and_no_job() {
-    for signal in [Signal::KILL, Signal::STOP] {
-        let cluster = cluster();
+    // One that is killed is missed at once, whatever its silence may last.
+    for (signal, silence_ms) in [(Signal::KILL, "600000"), (Signal::STOP, "2000")] {
+        let options = Options::fast().jobs(3).set("mapreduce.jobtracker.expire.trackers.interval", silence_ms);
+        let cluster = Cluster::start(options);
         let text = words_of(3, 3 << 20);
         cluster.put("/in/a", text.as_bytes());
         let (driver, job) = start_slow(&cluster);

@@ -98,6 +98,7 @@ impl Driver {
                 self.serve(now, ask);
             }
             if now.monotonic_ms >= self.next_tick_ms {
+                self.note_hung_up(now);
                 self.tick(now);
                 self.next_tick_ms = now.monotonic_ms + TICK_MS;
             }
@@ -327,6 +328,13 @@ impl Driver {
     fn spec(&mut self, now: Now, job: JobId, spec: Result<Arc<JobSpec>, String>) {
         let outcome = self.state.observe(now, Report::Spec { job, spec });
         self.carry_out(now, outcome);
+    }
+
+    fn note_hung_up(&mut self, now: Now) {
+        for (tracker, TrackerPoll { epoch, seq, .. }) in self.parked.take_hung_up() {
+            let outcome = self.state.observe(now, Report::HungUp { tracker, epoch, seq });
+            self.carry_out(now, outcome);
+        }
     }
 
     /// Answers those who have waited long enough.

@@ -51,6 +51,11 @@ impl Parked {
         self.trackers.iter().filter(|(_, poll)| poll.until_ms <= now_ms).map(|(id, _)| *id).collect()
     }
 
+    /// Takes out the polls of tasktrackers that nobody waits for any more: their connections broke.
+    pub(super) fn take_hung_up(&mut self) -> Vec<(TrackerId, TrackerPoll)> {
+        self.trackers.extract_if(.., |_, poll| poll.answer.is_closed()).collect()
+    }
+
     /// Applications whose drivers' polls have waited long enough.
     pub(super) fn due_apps(&self, now_ms: u64) -> Vec<AppId> {
         self.apps.iter().filter(|(_, poll)| poll.until_ms <= now_ms).map(|(id, _)| *id).collect()

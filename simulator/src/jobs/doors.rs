@@ -51,6 +51,20 @@ impl World {
         });
     }
 
+    /// The connection of a tracker breaks, and the jobtracker notices if a poll waits on it.
+    pub(super) fn tracker_hangs_up(&mut self, tracker: Index) {
+        if self.jobtracker.live.is_none() {
+            return;
+        }
+        let id = self.trackers[tracker].id;
+        self.with_jobtracker(|live, steps| {
+            if let Some(Parked { epoch, seq, .. }) = live.parked.remove(&id) {
+                steps.coverage.hit("tracker hung up");
+                live.observe(steps, Report::HungUp { tracker: id, epoch, seq });
+            }
+        });
+    }
+
     /// A poll has waited long enough.
     pub(super) fn wait_over(&mut self, life: u64, tracker: Index, epoch: TrackerEpoch, seq: u64) {
         if life != self.jobtracker.lives {

@@ -18,6 +18,9 @@ impl World {
                 let folder_too = self.sim.rng.chance(350);
                 self.sim.coverage.hit(if folder_too { "tracker lost its folder" } else { "tracker crashed" });
                 self.tracker_dies(index, folder_too);
+                if self.sim.rng.chance(500) {
+                    self.tracker_hangs_up(index);
+                }
                 let most = if self.sim.rng.chance(500) { 600 } else { 6_000 };
                 let away = 50 + self.sim.rng.below(most);
                 self.sim.later(away, Event::TrackerStarts(index));
@@ -31,6 +34,9 @@ impl World {
                 self.sim.coverage.hit("tracker cut off");
                 let most = if self.sim.rng.chance(500) { 1_000 } else { 6_000 };
                 self.trackers[index].cut_off_until_ms = self.sim.now_ms + 50 + self.sim.rng.below(most);
+                if self.sim.rng.chance(300) {
+                    self.tracker_hangs_up(index);
+                }
             }
             55..=74 => {
                 let away = 10 + self.sim.rng.below(1_500);

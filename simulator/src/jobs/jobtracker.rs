@@ -54,6 +54,7 @@ pub struct Parked {
 pub fn config() -> CoreConfig {
     CoreConfig {
         expiry_ms: 3_000,
+        hang_up_ms: 700,
         poll_wait_ms: 400,
         app_lease_ms: 2_500,
         unfit_ms: 1_500,

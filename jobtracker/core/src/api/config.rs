@@ -5,6 +5,8 @@
 pub struct CoreConfig {
     /// Silence after which a tasktracker is given up.
     pub expiry_ms: u64,
+    /// Time that a tasktracker whose connection broke has to be heard again, if that ends sooner.
+    pub hang_up_ms: u64,
     /// How long a poll of a tasktracker may wait for orders.
     pub poll_wait_ms: u64,
     /// A driver that has not polled for so long is gone.
@@ -43,6 +45,7 @@ impl Default for CoreConfig {
     fn default() -> Self {
         Self {
             expiry_ms: 30_000,
+            hang_up_ms: 5_000,
             poll_wait_ms: 3_000,
             app_lease_ms: 5_000,
             unfit_ms: 5_000,

@@ -24,6 +24,15 @@ pub enum Report {
         /// As in the poll.
         seq: u64,
     },
+    /// The connection on which a tasktracker's poll waited has broken: its process has probably ended.
+    HungUp {
+        /// The tracker.
+        tracker: TrackerId,
+        /// As in the poll.
+        epoch: TrackerEpoch,
+        /// As in the poll.
+        seq: u64,
+    },
     /// A driver lives: [`Answer::App`], or [`Answer::Gone`].
     AppPoll {
         /// Its application.

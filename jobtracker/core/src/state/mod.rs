@@ -112,6 +112,10 @@ impl State {
                 self.answer(id, seq, pending)
             }
             Report::Collect { tracker, epoch, seq } => self.collect(tracker, epoch, seq),
+            Report::HungUp { tracker, epoch, seq } => {
+                self.hung_up(tracker, epoch, seq);
+                Answer::None
+            }
             Report::AppPoll { app, poll, tasks } => {
                 self.app_poll(app, poll, tasks);
                 self.settle(false);
@@ -145,6 +149,7 @@ impl State {
         if still_ms >= STALL_MS {
             for tracker in self.trackers.values_mut() {
                 tracker.heard_ms = tracker.heard_ms.saturating_add(still_ms);
+                tracker.hung_up_ms = tracker.hung_up_ms.map(|at_ms| at_ms.saturating_add(still_ms));
             }
             for app in self.apps.values_mut() {
                 app.lease_until_ms = app.lease_until_ms.saturating_add(still_ms);

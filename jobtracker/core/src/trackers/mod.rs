@@ -28,6 +28,8 @@ pub(crate) struct Tracker {
     pub(crate) state: Liveness,
     /// When it was last heard of, monotonic milliseconds.
     pub(crate) heard_ms: u64,
+    /// When the connection on which its last poll waited broke, monotonic milliseconds.
+    pub(crate) hung_up_ms: Option<u64>,
     /// The last poll taken in; 0 = none of this registration.
     pub(crate) seq: u64,
     /// The answer that it got, if it got one.
@@ -104,8 +106,8 @@ impl Tracker {
     /// What can be granted now.
     pub(crate) fn free(&self) -> Resources {
         match self.state {
-            Liveness::Live => self.capacity.less(self.used()),
-            Liveness::Registered | Liveness::Gone => Resources::default(),
+            Liveness::Live if self.hung_up_ms.is_none() => self.capacity.less(self.used()),
+            Liveness::Live | Liveness::Registered | Liveness::Gone => Resources::default(),
         }
     }
 

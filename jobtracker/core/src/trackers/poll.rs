@@ -34,6 +34,7 @@ impl State {
             return Pending::Stale;
         };
         tracker.heard_ms = now_ms;
+        tracker.hung_up_ms = None;
         let may_wait = request.wait_ms > 0;
         if request.seq < tracker.seq {
             return Pending::Old;

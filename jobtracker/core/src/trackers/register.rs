@@ -35,6 +35,7 @@ impl State {
             epoch,
             state: Liveness::Registered,
             heard_ms: self.clock.monotonic_ms,
+            hung_up_ms: None,
             seq: 0,
             answered: None,
             waits: false,
@@ -54,15 +55,31 @@ impl State {
         Answer::Registered(RegisterReply { epoch, poll_wait_ms, expiry_ms })
     }
 
+    /// A tracker's connection broke while its last poll waited. It gets no more work until it is heard again.
+    pub(crate) fn hung_up(&mut self, id: TrackerId, epoch: TrackerEpoch, seq: u64) {
+        let now_ms = self.clock.monotonic_ms;
+        if let Some(tracker) = self.trackers.get_mut(&id).filter(|tracker| tracker.is(epoch) && tracker.seq == seq) {
+            tracker.waits = false;
+            tracker.hung_up_ms.get_or_insert(now_ms);
+        }
+    }
+
     /// Trackers that were silent for too long are gone; those that are gone for very long are forgotten.
     pub(crate) fn expire_trackers(&mut self) {
         let now_ms = self.clock.monotonic_ms;
         let silent = |tracker: &Tracker| now_ms.saturating_sub(tracker.heard_ms);
-        let expiry_ms = self.config.expiry_ms;
-        let lost = self.trackers.iter().filter(|(_, t)| t.is_live() && silent(t) > expiry_ms);
-        let lost: Vec<TrackerId> = lost.map(|(id, _)| *id).collect();
-        for id in lost {
-            self.take_back(id, &format!("its tasktracker was silent for {expiry_ms} ms"));
+        let CoreConfig { expiry_ms, hang_up_ms, .. } = self.config;
+        let why = |tracker: &Tracker| match tracker.hung_up_ms {
+            _ if silent(tracker) > expiry_ms => Some(format!("its tasktracker was silent for {expiry_ms} ms")),
+            Some(at_ms) if now_ms.saturating_sub(at_ms) > hang_up_ms => {
+                Some(format!("its tasktracker broke off and was silent for {hang_up_ms} ms"))
+            }
+            _ => None,
+        };
+        let lost = self.trackers.iter().filter(|(_, tracker)| tracker.is_live());
+        let lost: Vec<(TrackerId, String)> = lost.filter_map(|(id, tracker)| Some((*id, why(tracker)?))).collect();
+        for (id, why) in lost {
+            self.take_back(id, &why);
             self.lose_outputs(id, None);
             if let Some(tracker) = self.trackers.get_mut(&id) {
                 tracker.state = Liveness::Gone;

@@ -1,5 +1,6 @@
 //! Lost trackers, lost outputs, races about commits.
 
+use crate::api::Report;
 use crate::testing::{Bench, Tracker, attempt, failed, spec};
 use mammoth_protocol::jobs::TaskKind::{Map, Reduce};
 use mammoth_protocol::jobs::client::JobState;
@@ -42,6 +43,27 @@ fn a_lost_tracker_has_its_attempts_and_its_needed_outputs_made_again() {
     let ends = bench.ends(job);
     assert!(ends.contains(&"m0.0 OBSOLETE".to_owned()) && ends.contains(&"m1.0 OBSOLETE".to_owned()), "{ends:?}");
     assert_eq!(bench.status(job).maps.done, 0);
+}
+
+#[test]
+fn a_tracker_that_broke_off_gets_no_work_and_is_given_up_soon() {
+    let mut bench = Bench::new();
+    let mut tracker = Tracker::join(1, "a", 2, &mut bench);
+    let job = bench.submit(spec(&["a"], 0));
+    tracker.poll(&mut bench);
+    let hung_up = Report::HungUp { tracker: tracker.id, epoch: tracker.epoch, seq: tracker.seq };
+    bench.observe(hung_up.clone());
+    let other = bench.submit(spec(&["a"], 0));
+    assert_eq!(bench.status(other).maps.running, 0, "whoever broke off gets nothing");
+    bench.pass(4_000);
+    tracker.poll(&mut bench);
+    assert_eq!(bench.status(other).maps.running, 1, "it is back");
+    bench.observe(hung_up);
+    bench.pass(10_000);
+    assert_eq!(bench.ends(job), [""; 0], "that poll was answered long ago");
+    bench.observe(Report::HungUp { tracker: tracker.id, epoch: tracker.epoch, seq: tracker.seq });
+    bench.pass(6_000);
+    assert_eq!(bench.ends(job), ["m0.0 KILLED"]);
 }
 
 #[test]

@@ -38,7 +38,10 @@ pub struct NamenodeConfig {
     pub checkpoint_bytes: u64,
     /// Milliseconds after which a checkpoint starts if anything is new.
     pub checkpoint_interval_ms: u64,
-    /// Threads that serve the doors, if the caller brings no runtime.
+    /// Threads that serve clients' calls: half as many as there are cores, as the state has one thread and clients often
+    /// run beside it.
+    pub rpc_threads: usize,
+    /// Threads that serve datanodes and pages, if the caller brings no runtime.
     pub door_threads: usize,
 }
 
@@ -79,7 +82,8 @@ impl NamenodeConfig {
             defaults: server_defaults(settings)?,
             checkpoint_bytes: settings.bytes(keys::MAMMOTH_JOURNAL_CHECKPOINT_BYTES)?,
             checkpoint_interval_ms: settings.millis(keys::MAMMOTH_JOURNAL_CHECKPOINT_INTERVAL)?,
-            door_threads: 2,
+            rpc_threads: (std::thread::available_parallelism().map_or(1, usize::from) / 2).clamp(1, 8),
+            door_threads: 1,
         })
     }
 }

@@ -15,7 +15,7 @@ use crate::groups::Groups;
 use crate::metrics::Metrics;
 use mammoth_journal::{CheckpointPolicy, Identity, Opened};
 use mammoth_namenode_core::State;
-use mammoth_net::rpc::server::{ServerLimits, serve as serve_rpc};
+use mammoth_net::rpc::server::{ConnectionThreads, ServerLimits, serve as serve_rpc};
 use mammoth_platform::{Clock, Entropy, Shutdown, SystemClock, SystemEntropy, Workers};
 use mammoth_protocol::internal::ClusterIdentity;
 use mammoth_protocol::{Seq, Term};
@@ -216,7 +216,11 @@ impl Started {
         let closing = self.driver.mailbox.close_when_dropped();
         let mut doors = Doors::new(runtime, self.shutdown.clone());
         let rpc = doors.listener(listeners.rpc).map_err(StartError::Threads)?;
-        doors.other(serve_rpc(rpc, self.client_door(), ServerLimits::default(), self.shutdown.clone()));
+        let mailbox = self.driver.mailbox.clone();
+        let announce = move || mailbox.announce();
+        let threads = ConnectionThreads::start("namenode-rpc", self.config.rpc_threads, BLOCKING_THREADS_MAX, announce);
+        let threads = Some(threads.map_err(StartError::Threads)?);
+        doors.other(serve_rpc(rpc, self.client_door(), ServerLimits::default(), self.shutdown.clone(), threads));
         doors.http(listeners.http, self.pages(), ServeLimits::default()).map_err(StartError::Threads)?;
         let datanodes = doors.http(listeners.internal, self.datanode_door(), ServeLimits::for_daemons());
         datanodes.map_err(StartError::Threads)?;
@@ -227,7 +231,7 @@ impl Started {
     fn client_door(&self) -> Arc<ClientProtocol> {
         let core = &self.config.core;
         Arc::new(ClientProtocol(Arc::new(ClientDoor {
-            driver: self.driver.clone(),
+            driver: self.driver.announced(),
             groups: Groups::new(Arc::clone(&self.clock)),
             pool: self.identity.pool_id.clone(),
             defaults: self.config.defaults,

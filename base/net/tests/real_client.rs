@@ -5,7 +5,9 @@
 
 use hdfs_native::{ClientBuilder, HdfsError, WriteOptions};
 use mammoth_net::data::{DataStream, SocketOptions};
-use mammoth_net::rpc::server::{RpcCall, RpcFuture, RpcHandler, RpcResult, ServerLimits, reply, serve};
+use mammoth_net::rpc::server::{
+    ConnectionThreads, RpcCall, RpcFuture, RpcHandler, RpcResult, ServerLimits, reply, serve,
+};
 use mammoth_platform::Shutdown;
 use mammoth_protocol::datatransfer::packet::{PacketHeader, data_per_packet};
 use mammoth_protocol::datatransfer::{OpRequest, ack, checksum};
@@ -207,7 +209,8 @@ fn a_file_written_listed_and_read_back_by_hdfs_native() {
         let url = format!("hdfs://{}", listener.local_addr().unwrap());
         let shutdown = Shutdown::new();
         let door = Arc::new(Door(Arc::clone(&namenode)));
-        let serving = tokio::spawn(serve(listener, door, ServerLimits::default(), shutdown.clone()));
+        let threads = ConnectionThreads::start("rpc", 2, 1, || ()).expect("threads");
+        let serving = tokio::spawn(serve(listener, door, ServerLimits::default(), shutdown.clone(), Some(threads)));
 
         let client = ClientBuilder::new().with_url(url).with_user("alice").build().unwrap();
         let content: Vec<u8> = (0..3_000_001_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();

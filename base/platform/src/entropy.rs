@@ -2,7 +2,7 @@
 
 use mammoth_protocol::Uuid;
 use rustix::rand::{GetRandomFlags, getrandom};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A source of random bits.
 pub trait Entropy: Send + Sync {
@@ -29,7 +29,7 @@ pub trait Entropy: Send + Sync {
     }
 }
 
-impl<T: Entropy + ?Sized> Entropy for std::sync::Arc<T> {
+impl<T: Entropy + ?Sized> Entropy for Arc<T> {
     fn fill(&self, out: &mut [u8]) {
         (**self).fill(out);
     }
@@ -81,9 +81,48 @@ impl Entropy for SeededEntropy {
     }
 }
 
+/// Bytes that an [`EntropyPool`] asks for at a time.
+const POOL_BYTES: usize = 1024;
+
+/// Random numbers taken in bulk, for a thread that needs one for every request: asking the system costs a call each time.
+pub struct EntropyPool {
+    source: Arc<dyn Entropy>,
+    bytes: [u8; POOL_BYTES],
+    /// Those before are used up.
+    at: usize,
+}
+
+impl EntropyPool {
+    /// An empty pool before a source.
+    #[must_use]
+    pub fn new(source: Arc<dyn Entropy>) -> Self {
+        Self { source, bytes: [0; POOL_BYTES], at: POOL_BYTES }
+    }
+
+    /// A random number over the whole range.
+    pub fn next_u64(&mut self) -> u64 {
+        if self.at >= POOL_BYTES {
+            self.source.fill(&mut self.bytes);
+            self.at = 0;
+        }
+        let bytes = self.bytes.get(self.at..).and_then(<[u8]>::first_chunk).copied().unwrap_or_default();
+        self.at += size_of::<u64>();
+        u64::from_le_bytes(bytes)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pool_hands_every_number_out_once() {
+        let mut pool = EntropyPool::new(Arc::new(SeededEntropy::new(7)));
+        let straight = SeededEntropy::new(7);
+        for _ in 0..3 * POOL_BYTES / 8 {
+            assert_eq!(pool.next_u64(), straight.next_u64());
+        }
+    }
 
     #[test]
     fn system_entropy_does_not_repeat_itself() {

@@ -16,7 +16,7 @@ pub mod workers;
 
 pub use clock::{Clock, Deadline, ManualClock, SystemClock};
 pub use durable::DirLock;
-pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
+pub use entropy::{Entropy, EntropyPool, SeededEntropy, SystemEntropy};
 pub use error::{IoContext, PlatformError, chain};
 pub use settings::{Settings, Warning, keys};
 pub use shutdown::Shutdown;

@@ -13,6 +13,20 @@ const CLIENT_PLACES: usize = 4096;
 /// Requests of other daemons that may wait.
 const DAEMON_PLACES: usize = 1024;
 
+/// Requests after which the reader is woken, though their sender said that there would be more.
+const UNANNOUNCED_MAX: usize = 32;
+
+/// When the reader is woken for a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Waking {
+    /// Now.
+    #[default]
+    Now,
+    /// When the sender calls [`Inbox::announce`], which it does before it sleeps: more may come until then, and waking the
+    /// reader for each would make the two threads take turns.
+    Announced,
+}
+
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
@@ -46,6 +60,10 @@ struct State<A> {
     daemons: VecDeque<A>,
     /// The journal has news since the last look.
     poked: bool,
+    /// The reader sleeps, and nobody has woken it yet: waking costs a system call, whether anybody sleeps or not.
+    sleeps: bool,
+    /// Requests since the reader was woken last.
+    unannounced: usize,
     closed: bool,
 }
 
@@ -67,6 +85,8 @@ impl<A> Default for Inbox<A> {
                 clients: VecDeque::new(),
                 daemons: VecDeque::new(),
                 poked: false,
+                sleeps: false,
+                unannounced: 0,
                 closed: false,
             }),
             news: Condvar::new(),
@@ -81,7 +101,7 @@ impl<A> Inbox<A> {
     ///
     /// # Errors
     /// The inbox is closed; the request is dropped.
-    pub async fn put(&self, lane: Lane, ask: A) -> Result<(), Closed> {
+    pub async fn put(&self, lane: Lane, waking: Waking, ask: A) -> Result<(), Closed> {
         let places = match lane {
             Lane::Client => &self.clients,
             Lane::Daemon => &self.daemons,
@@ -95,32 +115,47 @@ impl<A> Inbox<A> {
             Lane::Client => state.clients.push_back(ask),
             Lane::Daemon => state.daemons.push_back(ask),
         }
-        drop(state);
-        self.news.notify_one();
+        state.unannounced += 1;
+        if waking == Waking::Now || state.unannounced >= UNANNOUNCED_MAX {
+            self.wake(state);
+        }
         Ok(())
+    }
+
+    /// Wakes the reader for requests that it was not woken for.
+    pub fn announce(&self) {
+        let state = self.lock();
+        if state.unannounced > 0 {
+            self.wake(state);
+        }
     }
 
     /// The journal has news.
     pub fn poke(&self) {
-        self.lock().poked = true;
-        self.news.notify_one();
+        let mut state = self.lock();
+        state.poked = true;
+        self.wake(state);
     }
 
     /// Takes no more requests; those that wait are still handed out.
     pub fn close(&self) {
-        self.lock().closed = true;
+        let mut state = self.lock();
+        state.closed = true;
         self.clients.close();
         self.daemons.close();
-        self.news.notify_one();
+        self.wake(state);
     }
 
     /// Waits up to `patience` for news and takes it, at most `max` requests (0: none, only news of the journal counts).
     pub fn take(&self, max: usize, patience: Duration) -> Batch<A> {
         let state = self.lock();
-        let (mut state, _) = self
-            .news
-            .wait_timeout_while(state, patience, |state| !state.has_news(max > 0))
-            .unwrap_or_else(PoisonError::into_inner);
+        let nothing = |state: &mut State<A>| {
+            state.sleeps = !state.has_news(max > 0);
+            state.sleeps
+        };
+        let (mut state, _) =
+            self.news.wait_timeout_while(state, patience, nothing).unwrap_or_else(PoisonError::into_inner);
+        (state.sleeps, state.unannounced) = (false, 0);
         let from_daemons = state.daemons.len().min(max);
         let from_clients = state.clients.len().min(max - from_daemons);
         let mut asks: Vec<A> = state.daemons.drain(..from_daemons).collect();
@@ -133,6 +168,16 @@ impl<A> Inbox<A> {
         batch
     }
 
+    /// Wakes the reader if it sleeps.
+    fn wake(&self, mut state: MutexGuard<'_, State<A>>) {
+        let sleeps = std::mem::take(&mut state.sleeps);
+        state.unannounced = 0;
+        drop(state);
+        if sleeps {
+            self.news.notify_one();
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State<A>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -141,14 +186,15 @@ impl<A> Inbox<A> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
 
     #[tokio::test]
     async fn daemons_are_served_first_and_the_rest_stays() {
         let inbox = Inbox::default();
         for n in 0..3 {
-            inbox.put(Lane::Client, n).await.expect("a place");
+            inbox.put(Lane::Client, Waking::Now, n).await.expect("a place");
         }
-        inbox.put(Lane::Daemon, 100).await.expect("a place");
+        inbox.put(Lane::Daemon, Waking::Now, 100).await.expect("a place");
         let batch = inbox.take(2, Duration::ZERO);
         assert_eq!(batch.asks, [100, 0]);
         assert_eq!(batch.left, 2);
@@ -165,17 +211,37 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn requests_that_are_to_be_announced_wake_nobody_before() {
+        let inbox = Arc::new(Inbox::default());
+        for wanted in [3, UNANNOUNCED_MAX] {
+            let own = Arc::clone(&inbox);
+            let reader = std::thread::spawn(move || own.take(UNANNOUNCED_MAX, Duration::from_secs(60)).asks.len());
+            while !inbox.lock().sleeps {
+                std::thread::yield_now();
+            }
+            for n in 0..wanted {
+                assert!(inbox.lock().sleeps, "woken for {n} requests");
+                inbox.put(Lane::Client, Waking::Announced, n).await.expect("a place");
+            }
+            if wanted < UNANNOUNCED_MAX {
+                inbox.announce();
+            }
+            assert_eq!(reader.join().expect("no panic"), wanted);
+        }
+    }
+
+    #[tokio::test]
     async fn a_full_lane_waits_for_a_place_and_leaves_the_other_free() {
         let inbox = Inbox::default();
         for n in 0..CLIENT_PLACES {
-            inbox.put(Lane::Client, n).await.expect("a place");
+            inbox.put(Lane::Client, Waking::Now, n).await.expect("a place");
         }
-        let one_more = inbox.put(Lane::Client, 0);
+        let one_more = inbox.put(Lane::Client, Waking::Now, 0);
         assert!(tokio::time::timeout(Duration::from_millis(20), one_more).await.is_err(), "it waits");
-        inbox.put(Lane::Daemon, 1).await.expect("a place");
+        inbox.put(Lane::Daemon, Waking::Now, 1).await.expect("a place");
         assert_eq!(inbox.take(10, Duration::ZERO).asks.len(), 10);
-        inbox.put(Lane::Client, 2).await.expect("places were given back");
+        inbox.put(Lane::Client, Waking::Now, 2).await.expect("places were given back");
         inbox.close();
-        assert_eq!(inbox.put(Lane::Client, 3).await, Err(Closed));
+        assert_eq!(inbox.put(Lane::Client, Waking::Now, 3).await, Err(Closed));
     }
 }

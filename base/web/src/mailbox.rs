@@ -3,7 +3,7 @@
 //! Whoever asks is told something in any case: a request that is dropped without an answer tells its sender that the daemon
 //! ends, and may be asked again. So nobody keeps a list of who waits, and a driver that panics leaves nobody behind.
 
-use crate::inbox::{Batch, Inbox, Lane};
+use crate::inbox::{Batch, Inbox, Lane, Waking};
 use mammoth_protocol::{ErrorCode, FsError};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,11 +22,12 @@ pub fn ending(daemon: &str) -> FsError {
 pub struct Mailbox<A> {
     inbox: Arc<Inbox<A>>,
     daemon: &'static str,
+    waking: Waking,
 }
 
 impl<A> Clone for Mailbox<A> {
     fn clone(&self) -> Self {
-        Self { inbox: Arc::clone(&self.inbox), daemon: self.daemon }
+        Self { inbox: Arc::clone(&self.inbox), daemon: self.daemon, waking: self.waking }
     }
 }
 
@@ -34,7 +35,18 @@ impl<A> Mailbox<A> {
     /// An empty mailbox of this daemon, named as in "the namenode is shutting down".
     #[must_use]
     pub fn new(daemon: &'static str) -> Self {
-        Self { inbox: Arc::default(), daemon }
+        Self { inbox: Arc::default(), daemon, waking: Waking::Now }
+    }
+
+    /// The same mailbox for threads that call [`Self::announce`] before they sleep.
+    #[must_use]
+    pub fn announced(&self) -> Self {
+        Self { waking: Waking::Announced, ..self.clone() }
+    }
+
+    /// The thread that called is about to sleep, so what it asked is to be looked at.
+    pub fn announce(&self) {
+        self.inbox.announce();
     }
 
     /// Waits for a place for a request, then for its answer.
@@ -43,13 +55,13 @@ impl<A> Mailbox<A> {
     /// What the driver answered; [`ending`] if it does not answer any more.
     pub async fn ask<T>(&self, lane: Lane, ask: impl FnOnce(Way<T>) -> A) -> Result<T, FsError> {
         let (answer, waiting) = oneshot::channel();
-        self.inbox.put(lane, ask(answer)).await.map_err(|_| ending(self.daemon))?;
+        self.inbox.put(lane, self.waking, ask(answer)).await.map_err(|_| ending(self.daemon))?;
         waiting.await.unwrap_or_else(|_| Err(ending(self.daemon)))
     }
 
     /// Waits for a place for a request that wants no answer. It is lost only if the daemon ends.
     pub async fn tell(&self, lane: Lane, ask: A) {
-        let _ended = self.inbox.put(lane, ask).await;
+        let _ended = self.inbox.put(lane, self.waking, ask).await;
     }
 
     /// The journal has news.

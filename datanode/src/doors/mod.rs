@@ -37,7 +37,7 @@ pub(crate) fn serve_doors(
         ipc.set_nonblocking(true)?;
         let (http, ipc) = (tokio::net::TcpListener::from_std(http)?, tokio::net::TcpListener::from_std(ipc)?);
         let pages = mammoth_web::serve(http, router, ServeLimits::default(), stopped(&shutdown));
-        tokio::join!(pages, server::serve(ipc, Arc::new(handler), limits, shutdown.clone()));
+        tokio::join!(pages, server::serve(ipc, Arc::new(handler), limits, shutdown.clone(), None));
         Ok(())
     });
     runtime.shutdown_timeout(Duration::from_secs(5));

@@ -21,6 +21,12 @@ impl Default for DriverHandle {
 }
 
 impl DriverHandle {
+    /// The same for threads that announce what they asked before they sleep; see [`Mailbox::announced`].
+    #[must_use]
+    pub fn announced(&self) -> Self {
+        Self { mailbox: self.mailbox.announced() }
+    }
+
     /// Wants a change.
     ///
     /// # Errors

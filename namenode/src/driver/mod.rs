@@ -22,7 +22,7 @@ use effect::{Ask, Effect};
 use mammoth_journal::{Committed, Failed, Journal, Refused};
 use mammoth_namenode_core::api::{Answer, Command, Outcome, Query, Reply, Report};
 use mammoth_namenode_core::{Edit, State};
-use mammoth_platform::{Clock, Entropy};
+use mammoth_platform::{Clock, Entropy, EntropyPool};
 use mammoth_protocol::internal::RegisterRequest;
 use mammoth_protocol::{Auth, Caller, Epoch, ErrorCode, FsError, InodeId, Now, Term};
 use mammoth_web::mailbox::{Mailbox, Way};
@@ -67,7 +67,7 @@ pub struct Driver {
     journal: Journal<Held>,
     mailbox: Mailbox<Ask>,
     clock: Arc<dyn Clock>,
-    entropy: Arc<dyn Entropy>,
+    entropy: EntropyPool,
     metrics: Arc<Metrics>,
     term: Term,
     /// Registrations of this term.
@@ -80,6 +80,8 @@ pub struct Driver {
     unsynced: Unsynced,
     /// What the query at hand depends on; kept for its room.
     saw: Vec<InodeId>,
+    /// Answers that leave at the end of the round: one by one, each would wake the thread of its connection.
+    leaving: Vec<Held>,
 }
 
 impl Driver {
@@ -92,7 +94,7 @@ impl Driver {
             journal: parts.journal,
             mailbox: parts.handle.mailbox,
             clock: parts.clock,
-            entropy: parts.entropy,
+            entropy: EntropyPool::new(parts.entropy),
             metrics: parts.metrics,
             registered: 0,
             next_tick_ms: 0,
@@ -100,6 +102,7 @@ impl Driver {
             internal: Caller { auth: Auth::Internal, ..Caller::default() },
             unsynced: Unsynced::default(),
             saw: Vec::new(),
+            leaving: Vec::new(),
         }
     }
 
@@ -285,18 +288,17 @@ impl Driver {
         }
     }
 
-    fn leave(&self, effect: Option<Held>) {
-        if let Some(Held(effect)) = effect {
-            effect.release(self.journal.synced_seq());
-        }
+    fn leave(&mut self, effect: Option<Held>) {
+        self.leaving.extend(effect);
     }
 
     /// Lets go what has become durable; the reason, if nothing ever will again.
     fn release(&mut self) -> Option<String> {
         let released = self.journal.poll();
-        self.unsynced.synced(self.journal.synced_seq());
-        for effect in released.effects {
-            self.leave(Some(effect));
+        let synced = self.journal.synced_seq();
+        self.unsynced.synced(synced);
+        for Held(effect) in self.leaving.drain(..).chain(released.effects) {
+            effect.release(synced);
         }
         released.failed.map(give_up)
     }

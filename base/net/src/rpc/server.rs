@@ -8,6 +8,9 @@
 
 mod connection;
 mod frames;
+mod threads;
+
+pub use threads::ConnectionThreads;
 
 use bytes::Bytes;
 use mammoth_platform::Shutdown;
@@ -140,8 +143,14 @@ impl Shared {
 }
 
 /// Serves until the shutdown is triggered; then calls in work get [`ServerLimits::drain`] to finish, and it returns once
-/// every connection is closed.
-pub async fn serve(listener: TcpListener, handler: Arc<dyn RpcHandler>, limits: ServerLimits, shutdown: Shutdown) {
+/// every connection is closed. With `threads`, connections are shared out to them.
+pub async fn serve(
+    listener: TcpListener,
+    handler: Arc<dyn RpcHandler>,
+    limits: ServerLimits,
+    shutdown: Shutdown,
+    mut threads: Option<ConnectionThreads>,
+) {
     let (stop, stopped) = watch::channel(false);
     let subscription = shutdown.subscribe(move || {
         stop.send_replace(true);
@@ -165,10 +174,14 @@ pub async fn serve(listener: TcpListener, handler: Arc<dyn RpcHandler>, limits: 
                     full = slot.is_none();
                     let Some(slot) = slot else { continue };
                     let (shared, stopped) = (Arc::clone(&shared), stopped.clone());
-                    connections.spawn(async move {
+                    let serve = async move |stream| {
                         tcp_connection(stream, peer, &shared, stopped).await;
                         drop(slot);
-                    });
+                    };
+                    match &mut threads {
+                        Some(threads) => threads.spawn(&mut connections, stream, serve),
+                        None => drop(connections.spawn(serve(stream))),
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept an RPC connection");

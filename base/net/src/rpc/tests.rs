@@ -96,7 +96,7 @@ impl Server {
         });
         let shutdown = Shutdown::new();
         let door = Arc::new(Door(Arc::clone(&handler)));
-        let serving = runtime.spawn(serve(listener, door, limits, shutdown.clone()));
+        let serving = runtime.spawn(serve(listener, door, limits, shutdown.clone(), None));
         Self { runtime, addr, handler, shutdown, serving: Some(serving) }
     }
 

@@ -187,7 +187,7 @@ async fn our_server_reads_the_session_and_answers_byte_by_byte_the_same() {
     let addr = listener.local_addr().unwrap();
     let shutdown = Shutdown::new();
     let handler = Arc::new(Recorded(exchanges(&session())));
-    let serving = tokio::spawn(serve(listener, handler, ServerLimits::default(), shutdown.clone()));
+    let serving = tokio::spawn(serve(listener, handler, ServerLimits::default(), shutdown.clone(), None));
     tokio::task::spawn_blocking(move || replay(addr, &session())).await.unwrap();
     shutdown.trigger();
     serving.await.unwrap();

@@ -79,12 +79,14 @@ pub(super) async fn run<R, W>(
     let limits = &shared.limits;
     // Room for every call in flight and for answers that belong to no call: sending never waits.
     let (replies, queue) = mpsc::channel(limits.calls_per_connection + HANDSHAKE_FRAMES);
-    let mut writer = tokio::spawn(write_replies(write, queue, limits.stall));
+    let calls = Arc::new(Semaphore::new(limits.calls_per_connection));
+    let others = InFlight { calls: Arc::clone(&calls), most: limits.calls_per_connection };
+    let mut writer = tokio::spawn(write_replies(write, queue, limits.stall, others));
     let mut reader = FrameReader::new(read);
     let end = tokio::select! {
         biased;
         () = super::until_stopped(&mut stopped) => None,
-        end = read_calls(&mut reader, &replies, peer, shared) => Some(end),
+        end = read_calls(&mut reader, &replies, peer, shared, &calls) => Some(end),
         _ = &mut writer => {
             tracing::debug!(%peer, "RPC client does not take its answers");
             return;
@@ -148,6 +150,7 @@ async fn read_calls<R: AsyncRead + Unpin>(
     replies: &mpsc::Sender<Reply>,
     peer: SocketAddr,
     shared: &Arc<Shared>,
+    calls: &Arc<Semaphore>,
 ) -> End {
     let limits = &shared.limits;
     let context = match timeout(limits.handshake, handshake(reader, replies)).await {
@@ -156,9 +159,8 @@ async fn read_calls<R: AsyncRead + Unpin>(
         Err(_) => return End::Frames(FrameEnd::Stalled),
     };
     let caller = Caller { user: context.user.into(), real_user: context.real_user.map(Into::into), peer };
-    let calls = Arc::new(Semaphore::new(limits.calls_per_connection));
     loop {
-        match next_call(reader, &calls, shared).await {
+        match next_call(reader, calls, shared).await {
             Ok(Some((call, permits))) => start(call, permits, &caller, replies, shared),
             Ok(None) => {}
             Err(End::Frames(FrameEnd::Idle)) if calls.available_permits() < limits.calls_per_connection => {}
@@ -302,11 +304,33 @@ impl Drop for Answer {
     }
 }
 
+/// The calls of a connection that are in work or whose answers are not written.
+struct InFlight {
+    calls: Arc<Semaphore>,
+    most: usize,
+}
+
+impl InFlight {
+    /// More than one.
+    fn several(&self) -> bool {
+        self.calls.available_permits() + 1 < self.most
+    }
+}
+
 /// Writes answers as they come, several at a time if they are there, and closes its half when the last is out.
-async fn write_replies<W: AsyncWrite + Unpin>(mut write: W, mut queue: mpsc::Receiver<Reply>, stall: Duration) {
+async fn write_replies<W: AsyncWrite + Unpin>(
+    mut write: W,
+    mut queue: mpsc::Receiver<Reply>,
+    stall: Duration,
+    in_flight: InFlight,
+) {
     let mut held = Vec::new();
     while let Some(Reply { mut frame, permits }) = queue.recv().await {
         held.push(permits);
+        if in_flight.several() {
+            // Calls that were made together are mostly answered together: the others get their turn before the write.
+            tokio::task::yield_now().await;
+        }
         while frame.len() < WRITE_GATHER {
             let Ok(next) = queue.try_recv() else { break };
             frame.extend_from_slice(&next.frame);

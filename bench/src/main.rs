@@ -4,6 +4,7 @@
 //! `cargo run --release -p mammoth-bench [-- --mib N] [--files N] [--runs N] [--numbers N] [--only PART]`, where PART is floors,
 //! start, data, metadata, jobs or chain.
 
+mod caller;
 mod chain;
 mod cluster;
 mod data;

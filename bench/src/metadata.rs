@@ -1,14 +1,18 @@
-//! Files per second with one and with forty clients, the namenode's syncs meanwhile, and a restart over many files.
+//! Files per second, calls per second and CPU per call of a namenode, its syncs meanwhile, and a restart over many files.
+//!
+//! Clients are as cheap as can be ([`crate::caller`]) and run in this process, on the same cores as the cluster.
 
 use crate::Scale;
+use crate::caller::Caller;
 use crate::cluster::Cluster;
 use crate::meter::Wall;
-use mammoth_client::{ClientConfig, CreateOptions, DfsClient};
-use mammoth_platform::settings::Settings;
-use mammoth_protocol::DfsPath;
+use mammoth_protocol::hadoop::hdfs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Calls of getFileInfo in each of its measurements.
+const LOOKUPS: u64 = 200_000;
 
 /// Prints the metadata figures.
 pub(crate) fn measure(scale: &Scale) -> Result<(), String> {
@@ -18,6 +22,8 @@ pub(crate) fn measure(scale: &Scale) -> Result<(), String> {
     creates(&cluster, 1, 2000)?;
     let rest = scale.files.saturating_sub(2000);
     creates(&cluster, 40, rest)?;
+    lookups(&cluster, 40, 1, rest)?;
+    lookups(&cluster, 40, 16, rest)?;
     cluster.down()?;
     let wall = Wall::start();
     cluster.up()?;
@@ -26,40 +32,98 @@ pub(crate) fn measure(scale: &Scale) -> Result<(), String> {
     Ok(())
 }
 
-fn creates(cluster: &Cluster, clients: u64, files: u64) -> Result<(), String> {
-    let define = format!("fs.defaultFS=hdfs://{}", cluster.namenode("rpc")?);
-    let settings = Settings::load(None, &[define]).map_err(|e| e.to_string())?;
-    let folder = DfsPath::parse(&format!("/creates-{clients}")).map_err(|e| e.to_string())?;
-    let next = AtomicU64::new(0);
-    let syncs = counter(cluster, "mammoth_namenode_log_syncs_total")?;
-    let wall = Wall::start();
+/// Runs clients side by side, each with a connection of its own.
+fn clients(cluster: &Cluster, count: u64, work: impl Fn(Caller) -> Result<(), String> + Sync) -> Result<(), String> {
+    let server = cluster.namenode("rpc")?;
     std::thread::scope(|scope| {
-        let work = || -> Result<(), String> {
-            let config = ClientConfig::from_settings(&settings).map_err(|e| e.to_string())?;
-            let client = DfsClient::connect(config).map_err(|e| e.to_string())?;
-            client.mkdirs(&folder, None, true).map_err(|e| e.to_string())?;
-            loop {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                if number >= files {
-                    return Ok(());
-                }
-                let path = folder.join(&format!("f{number}")).map_err(|e| e.to_string())?;
-                let writer = client.create(&path, CreateOptions::default()).map_err(|e| e.to_string())?;
-                writer.close().map_err(|e| e.to_string())?;
-            }
-        };
-        let threads: Vec<_> = (0..clients).map(|_| scope.spawn(work)).collect();
+        let one = |number| Caller::connect(&server, number).and_then(&work);
+        let threads: Vec<_> = (0..count).map(|number| scope.spawn(move || one(number))).collect();
         let panicked = |_| Err("a client panicked".to_owned());
         threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(panicked))
+    })
+}
+
+/// Where a file of `creates` lies.
+fn file(clients: u64, number: u64) -> String {
+    format!("/creates-{clients}/{}/f{number}", number / 10_000)
+}
+
+fn creates(cluster: &Cluster, count: u64, files: u64) -> Result<(), String> {
+    let next = AtomicU64::new(0);
+    let syncs = counter(cluster, "mammoth_namenode_log_syncs_total")?;
+    let (wall, cpu) = (Wall::start(), cluster.cpu()?);
+    clients(cluster, count, |mut caller| {
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= files {
+                return Ok(());
+            }
+            create(&mut caller, &file(count, number))?;
+        }
     })?;
     let seconds = wall.seconds();
+    let cpu = cluster.cpu()? - cpu;
     let syncs = counter(cluster, "mammoth_namenode_log_syncs_total")? - syncs;
     println!(
-        "  {clients:>2} client{} {:>8.0} files/s   {:>7.0} syncs/s   {:>5.1} files per sync",
-        if clients == 1 { " " } else { "s" },
+        "  create + complete   {count:>2} client{} {:>8.0} files/s   {:>6.0} syncs/s, {:>5.1} files each   {:>6.1} us CPU a call",
+        if count == 1 { " " } else { "s" },
         files as f64 / seconds,
         syncs / seconds,
-        files as f64 / syncs.max(1.0)
+        files as f64 / syncs.max(1.0),
+        cpu.total() / (2 * files) as f64 * 1e6,
+    );
+    Ok(())
+}
+
+fn create(caller: &mut Caller, path: &str) -> Result<(), String> {
+    let client_name = "bench".to_owned();
+    let request = hdfs::CreateRequestProto {
+        src: path.to_owned(),
+        masked: hdfs::FsPermissionProto { perm: 0o644 },
+        client_name: client_name.clone(),
+        create_flag: hdfs::CreateFlagProto::Create as u32,
+        create_parent: true,
+        replication: 3,
+        block_size: 128 << 20,
+        ..hdfs::CreateRequestProto::default()
+    };
+    let created: hdfs::CreateResponseProto = caller.call("create", &request)?;
+    let file_id = created.fs.and_then(|status| status.file_id);
+    let request = hdfs::CompleteRequestProto { src: path.to_owned(), client_name, last: None, file_id };
+    let completed: hdfs::CompleteResponseProto = caller.call("complete", &request)?;
+    if completed.result { Ok(()) } else { Err(format!("{path} is not complete")) }
+}
+
+/// Asks for files that exist, `in_flight` calls at a time and client.
+fn lookups(cluster: &Cluster, count: u64, in_flight: u64, files: u64) -> Result<(), String> {
+    let next = AtomicU64::new(0);
+    let (wall, cpu) = (Wall::start(), cluster.cpu()?);
+    clients(cluster, count, |mut caller| {
+        let mut asked = 0_u64;
+        loop {
+            while asked < in_flight {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= LOOKUPS {
+                    break;
+                }
+                // A stride that is prime to the number of files: not one after the other.
+                let src = file(40, number.wrapping_mul(7919) % files.max(1));
+                caller.send("getFileInfo", &hdfs::GetFileInfoRequestProto { src })?;
+                asked += 1;
+            }
+            if asked == 0 {
+                return Ok(());
+            }
+            let (_, found): (_, hdfs::GetFileInfoResponseProto) = caller.answer()?;
+            found.fs.ok_or("a file that was created is not there")?;
+            asked -= 1;
+        }
+    })?;
+    let (seconds, cpu) = (wall.seconds(), cluster.cpu()? - cpu);
+    println!(
+        "  getFileInfo         {count:>2} clients, {in_flight:>2} calls in flight each {:>8.0} calls/s   {:>6.1} us CPU a call",
+        LOOKUPS as f64 / seconds,
+        cpu.total() / LOOKUPS as f64 * 1e6,
     );
     Ok(())
 }

@@ -49,6 +49,9 @@ pub struct DatanodeConfig {
     pub http: Door,
     /// Hadoop RPC.
     pub ipc: Door,
+    /// Unix socket by which clients on this machine get open files; `_PORT` in it stands for the port of data transfers.
+    /// `None` = they get none.
+    pub domain_socket: Option<String>,
     /// Rack of this datanode.
     pub rack: String,
     /// Further names under which the HTTP door may be called.
@@ -94,6 +97,7 @@ impl DatanodeConfig {
             transfer,
             http,
             ipc,
+            domain_socket: Some(settings.text(keys::DFS_DOMAIN_SOCKET_PATH)?).filter(|path| !path.is_empty()),
             rack: rack(settings)?,
             host_names,
             space: SpaceRules { reserved: settings.bytes(keys::DFS_DATANODE_DU_RESERVED)?, quota: None },
@@ -182,6 +186,7 @@ mod tests {
         assert_eq!(config.transfers.connections, 4096);
         assert_eq!((config.scan_period, config.scan_rate), (Some(Duration::from_secs(504 * 3600)), 1 << 20));
         assert_eq!((config.rack.as_str(), config.failures_tolerated), ("/default-rack", Some(0)));
+        assert_eq!(config.domain_socket, None);
     }
 
     #[test]
@@ -191,6 +196,7 @@ mod tests {
             "mammoth.datanode.namenodes=127.0.0.1:1,[::1]:2",
             "dfs.datanode.address=[::1]:0",
             "dfs.datanode.hostname=node.example",
+            "dfs.domain.socket.path=/run/dn._PORT",
             "dfs.datanode.scan.period.hours=-1",
             "dfs.datanode.failed.volumes.tolerated=-1",
         ])
@@ -200,6 +206,7 @@ mod tests {
         assert_eq!(config.transfer.bind.to_string(), "[::1]:0");
         assert_eq!(config.transfer.advertise.hostname.as_deref(), Some("node.example"));
         assert_eq!((config.scan_period, config.failures_tolerated), (None, None));
+        assert_eq!(config.domain_socket.as_deref(), Some("/run/dn._PORT"));
     }
 
     #[test]

@@ -11,11 +11,13 @@ use crate::registration::Registration;
 use crate::report::Reporter;
 use crate::store::{LockedVolumes, Opening, ScrubRules, Store, StoreRules};
 use crate::transfer::{Context, Counters, Server, Sockets};
+use mammoth_net::data::domain;
 use mammoth_platform::settings::{Addr, Key};
 use mammoth_platform::{Clock, Entropy, Shutdown, SystemClock, SystemEntropy, Workers, keys, process};
 use mammoth_protocol::internal::{ClusterIdentity, DatanodeAddr};
 use mammoth_web::bind::listen;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -219,6 +221,8 @@ struct Listeners {
     transfer: TcpListener,
     http: TcpListener,
     ipc: TcpListener,
+    /// For clients on this machine, if there is one.
+    local: Option<UnixListener>,
     addrs: Addrs,
 }
 
@@ -233,7 +237,12 @@ impl Listeners {
         let fail = |source| DatanodeError::Bind { addr: transfer_addr.to_string(), source };
         transfer.set_nonblocking(false).map_err(fail)?;
         let addrs = Addrs { transfer: transfer_addr, http: http_addr, ipc: ipc_addr };
-        Ok(Self { transfer, http, ipc, addrs })
+        let local = config.domain_socket.as_ref().map(|pattern| {
+            // Clients know the port that is advertised.
+            let port = config.transfer.advertise.port.unwrap_or(transfer_addr.port());
+            domain::listen(&domain::effective_path(pattern, port))
+        });
+        Ok(Self { transfer, http, ipc, local: local.transpose()?, addrs })
     }
 }
 
@@ -267,6 +276,7 @@ fn share(config: DatanodeConfig, components: Components, locked: LockedVolumes, 
         rules: config.transfers.clone(),
         counters: Counters::default(),
         sockets: Arc::new(Sockets::default()),
+        local_sockets: Arc::new(Sockets::default()),
     });
     let orders = Orders {
         workers: workers.clone(),
@@ -309,6 +319,10 @@ fn run(shared: &Arc<Shared>, listeners: Listeners) -> Result<Addrs> {
     let _ = shared.orders.waker.set(shared.workers.worker(remover)?);
     let server = Server::new(listeners.transfer, Arc::clone(&shared.transfers), shared.shutdown.clone());
     shared.workers.thread("transfer-accept", move || server.run())?;
+    if let Some(local) = listeners.local {
+        let server = Server::new(local, Arc::clone(&shared.transfers), shared.shutdown.clone());
+        shared.workers.thread("local-accept", move || server.run())?;
+    }
     let handler = IpcHandler {
         transfers: Arc::clone(&shared.transfers),
         clock: Arc::clone(&shared.clock),

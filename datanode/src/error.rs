@@ -1,6 +1,7 @@
 //! What can go wrong in a datanode.
 
 use mammoth_net::data::DataError;
+use mammoth_net::data::domain::DomainError;
 use mammoth_platform::PlatformError;
 pub(crate) use mammoth_platform::chain;
 use mammoth_protocol::wire::WireError;
@@ -58,6 +59,9 @@ pub enum DatanodeError {
         /// Why.
         source: io::Error,
     },
+    /// The Unix socket for clients on this machine cannot be had.
+    #[error("dfs.domain.socket.path: {0}")]
+    Domain(#[from] DomainError),
     /// Clients come before the volumes are open.
     #[error("the datanode has not met its namenode yet")]
     NotReady,

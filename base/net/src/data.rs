@@ -4,9 +4,12 @@
 //! read into it and looked at in place, and written from where its parts lie. What arrives is checked against the limits of
 //! the protocol before room is made for it.
 //!
+//! [`domain`] has the Unix sockets by which open files of replicas go to clients on the same machine.
+//!
 //! Timeouts are those of the socket. Checksums are verified where the caller asks for it; retrying is the caller's.
 
 mod connect;
+pub mod domain;
 mod error;
 mod reader;
 mod writer;

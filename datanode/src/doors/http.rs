@@ -47,6 +47,8 @@ struct Status {
     copies: u32,
     bytes_written: u64,
     bytes_read: u64,
+    /// Replicas whose open files were given to clients on this machine.
+    short_circuits: u64,
     operations: u64,
     failed_operations: u64,
     volumes: Vec<VolumeStatus>,
@@ -96,6 +98,7 @@ fn gather(shared: &Shared) -> Status {
         copies: counters.copies.load(Ordering::Relaxed),
         bytes_written: counters.bytes_written.load(Ordering::Relaxed),
         bytes_read: counters.bytes_read.load(Ordering::Relaxed),
+        short_circuits: counters.short_circuits.load(Ordering::Relaxed),
         operations: counters.ops.load(Ordering::Relaxed),
         failed_operations: counters.failed_ops.load(Ordering::Relaxed),
         volumes: volumes.unwrap_or_default(),
@@ -117,6 +120,11 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> MetricsText {
         .gauge("mammoth_datanode_copies", "Copies to other datanodes under way.", status.copies)
         .counter("mammoth_datanode_written_bytes_total", "Bytes of data received.", status.bytes_written)
         .counter("mammoth_datanode_read_bytes_total", "Bytes of data sent.", status.bytes_read)
+        .counter(
+            "mammoth_datanode_short_circuits_total",
+            "Replicas whose open files were given to clients on this machine.",
+            status.short_circuits,
+        )
         .counter("mammoth_datanode_operations_total", "Data-transfer operations.", status.operations)
         .counter("mammoth_datanode_failed_operations_total", "Of these, failed ones.", status.failed_operations);
     type Field = (&'static str, &'static str, fn(&VolumeStatus) -> u64);
@@ -177,11 +185,12 @@ fn body(status: &Status) -> Html {
         );
     }
     html.raw("</tbody></table></section><section><h2>Transfers</h2><table><tbody>");
-    let rows: [(&str, String); 5] = [
+    let rows: [(&str, String); 6] = [
         ("Connections", format!("{} open, {} moving data", status.connections, status.transfers)),
         ("Copies under way", status.copies.to_string()),
         ("Written", text::bytes(status.bytes_written).to_string()),
         ("Read", text::bytes(status.bytes_read).to_string()),
+        ("Opened for local readers", format!("{} replicas", status.short_circuits)),
         ("Operations", format!("{}, of which {} failed", status.operations, status.failed_operations)),
     ];
     for (name, value) in rows {

@@ -90,6 +90,18 @@ impl ReplicaReader {
         self.files.chunk
     }
 
+    /// The open files of a complete replica: data and checksums. Whoever has them reads on when the replica is renamed or
+    /// deleted.
+    ///
+    /// # Errors
+    /// A replica that is being written: what of it may be read is known here only.
+    pub(crate) fn files(&self) -> Result<[&File; 2]> {
+        if self.complete {
+            return Ok([&self.files.data, &self.files.meta]);
+        }
+        Err(DatanodeError::State { block: self.block, found: "unfinished", expected: "finalized" })
+    }
+
     /// The data file.
     pub(crate) fn data(&self) -> &File {
         &self.files.data

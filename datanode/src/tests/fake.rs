@@ -204,6 +204,7 @@ pub(super) fn config(dir: &Path, namenode: SocketAddr) -> DatanodeConfig {
         transfer: door(),
         http: door(),
         ipc: door(),
+        domain_socket: None,
         rack: "/default-rack".to_owned(),
         host_names: Vec::new(),
         space: SpaceRules::default(),

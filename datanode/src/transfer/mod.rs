@@ -7,6 +7,7 @@
 //! - [`receive`], [`respond`]: its packets inwards and its acknowledgements outwards
 //! - [`read`], [`send`]: a range of a replica outwards
 //! - [`copy`]: a whole replica to other datanodes
+//! - [`short_circuit`]: open files of a replica to clients on this machine, over a Unix socket
 //!
 //! Blocking sockets and one thread a connection (two where a pipeline goes on from here): what a thread waits for is always
 //! bounded by a timeout of its socket, and closing the socket ends any wait.
@@ -19,6 +20,7 @@ mod receive;
 mod respond;
 mod send;
 mod server;
+mod short_circuit;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -30,6 +32,7 @@ use crate::store::Store;
 use mammoth_protocol::Block;
 use mammoth_protocol::hadoop::block_of;
 use mammoth_protocol::hadoop::hdfs::{BlockOpResponseProto, ClientOperationHeaderProto, ExtendedBlockProto, Status};
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -76,6 +79,8 @@ pub(crate) struct Counters {
     pub(crate) failed_ops: AtomicU64,
     /// Copies to other nodes under way.
     pub(crate) copies: AtomicU32,
+    /// Replicas whose open files were given to clients on this machine.
+    pub(crate) short_circuits: AtomicU64,
 }
 
 /// What all transfers share.
@@ -85,6 +90,8 @@ pub(crate) struct Context {
     pub(crate) rules: TransferRules,
     pub(crate) counters: Counters,
     pub(crate) sockets: Arc<Sockets>,
+    /// Connections of clients on this machine that ask for open files.
+    pub(crate) local_sockets: Arc<Sockets<UnixStream>>,
 }
 
 impl Context {

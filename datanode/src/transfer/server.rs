@@ -1,14 +1,17 @@
-//! Accepts data-transfer connections.
+//! Accepts connections: data transfers over TCP, and requests for open files over a Unix socket.
 //!
 //! Their number is bounded. When it is reached, a connection that waits for an operation is closed in favour of a new one, so
 //! that silent connections keep nobody out; if all are at work, the new one is turned away.
 
-use super::{Context, connection};
+use super::{Context, connection, short_circuit};
 use crate::error::{DatanodeError, Result};
 use crate::store::replica::Stop;
 use mammoth_platform::Shutdown;
 use std::collections::HashMap;
+use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -23,29 +26,45 @@ const SURPLUS: usize = 64;
 
 /// One connection, as others see it.
 #[derive(Debug)]
-pub(super) struct Conn {
-    pub(super) stream: TcpStream,
-    pub(super) peer: SocketAddr,
+pub(crate) struct Conn<S = TcpStream> {
+    pub(super) stream: S,
+    /// Who is at the other end, for people.
+    pub(super) peer: String,
     /// It waits for an operation.
     pub(super) idle: AtomicBool,
 }
 
-/// All open connections.
-#[derive(Debug, Default)]
-pub(crate) struct Sockets {
-    table: Mutex<Table>,
+impl<S: AsFd> Conn<S> {
+    /// Ends whatever waits for the socket.
+    fn close(&self) {
+        // Fails only where it is closed already.
+        let _ = rustix::net::shutdown(&self.stream, rustix::net::Shutdown::Both);
+    }
+}
+
+/// All open connections of one door.
+#[derive(Debug)]
+pub(crate) struct Sockets<S = TcpStream> {
+    table: Mutex<Table<S>>,
     ended: Condvar,
 }
 
-#[derive(Debug, Default)]
-struct Table {
+#[derive(Debug)]
+struct Table<S> {
     next: u64,
-    open: HashMap<u64, Arc<Conn>>,
+    open: HashMap<u64, Arc<Conn<S>>>,
     closing: bool,
 }
 
-impl Sockets {
-    fn lock(&self) -> MutexGuard<'_, Table> {
+impl<S> Default for Sockets<S> {
+    fn default() -> Self {
+        let table = Table { next: 0, open: HashMap::new(), closing: false };
+        Self { table: Mutex::new(table), ended: Condvar::new() }
+    }
+}
+
+impl<S: AsFd> Sockets<S> {
+    fn lock(&self) -> MutexGuard<'_, Table<S>> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -60,7 +79,7 @@ impl Sockets {
     }
 
     /// Takes a new connection in; `None` if there is no room.
-    fn admit(&self, stream: TcpStream, peer: SocketAddr, max: usize) -> Option<(u64, Arc<Conn>)> {
+    fn admit(&self, stream: S, peer: String, max: usize) -> Option<(u64, Arc<Conn<S>>)> {
         let mut table = self.lock();
         if table.closing {
             return None;
@@ -71,7 +90,7 @@ impl Sockets {
             let idle = idle.min_by_key(|(id, _)| **id).map(|(_, conn)| conn);
             let idle = idle?;
             idle.idle.store(false, Ordering::Relaxed);
-            let _ = idle.stream.shutdown(std::net::Shutdown::Both);
+            idle.close();
             if table.open.len() >= max.saturating_add(SURPLUS) {
                 return None;
             }
@@ -88,19 +107,11 @@ impl Sockets {
         self.ended.notify_all();
     }
 
-    /// Has a connection of our own closed at the end of the daemon, for as long as the guard lives.
-    pub(crate) fn track(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) -> Option<Tracked> {
-        let (id, _) = self.admit(stream, peer, usize::MAX)?;
-        Some(Tracked { sockets: Arc::clone(self), id })
-    }
-
     /// Closes all connections and waits until their threads have ended, at most `timeout`.
     fn close(&self, timeout: Duration) {
         let mut table = self.lock();
         table.closing = true;
-        for conn in table.open.values() {
-            let _ = conn.stream.shutdown(std::net::Shutdown::Both);
-        }
+        table.open.values().for_each(|conn| conn.close());
         let (table, _) = self
             .ended
             .wait_timeout_while(table, timeout, |table| !table.open.is_empty())
@@ -108,6 +119,14 @@ impl Sockets {
         if !table.open.is_empty() {
             tracing::warn!(connections = table.open.len(), "transfers still run at the end");
         }
+    }
+}
+
+impl Sockets {
+    /// Has a connection of our own closed at the end of the daemon, for as long as the guard lives.
+    pub(crate) fn track(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) -> Option<Tracked> {
+        let (id, _) = self.admit(stream, peer.to_string(), usize::MAX)?;
+        Some(Tracked { sockets: Arc::clone(self), id })
     }
 }
 
@@ -126,21 +145,91 @@ impl Drop for Tracked {
 /// Whoever takes a replica over closes the sockets of its writer.
 impl Stop for Conn {
     fn stop(&self) {
-        let _ = self.stream.shutdown(std::net::Shutdown::Both);
+        self.close();
     }
 }
 
-/// The listener and what its connections share.
-pub(crate) struct Server {
-    listener: TcpListener,
+/// What connections come through.
+pub(crate) trait Door: AsFd + Send + Sized + 'static {
+    /// A connection.
+    type Stream: AsFd + Send + Sync + 'static;
+
+    /// Waits for a connection; gives it with a name for its other end.
+    fn next(&self) -> io::Result<(Self::Stream, String)>;
+
+    /// A second handle.
+    fn handle(&self) -> io::Result<OwnedFd>;
+
+    /// Its address, for people.
+    fn name(&self) -> String;
+
+    /// The connections that came through it.
+    fn sockets(context: &Context) -> &Arc<Sockets<Self::Stream>>;
+
+    /// Serves a connection to its end.
+    fn serve(context: &Context, conn: &Arc<Conn<Self::Stream>>);
+}
+
+impl Door for TcpListener {
+    type Stream = TcpStream;
+
+    fn next(&self) -> io::Result<(TcpStream, String)> {
+        self.accept().map(|(stream, peer)| (stream, peer.to_string()))
+    }
+
+    fn handle(&self) -> io::Result<OwnedFd> {
+        self.try_clone().map(OwnedFd::from)
+    }
+
+    fn name(&self) -> String {
+        self.local_addr().map_or_else(|_| "a closed socket".to_owned(), |addr| addr.to_string())
+    }
+
+    fn sockets(context: &Context) -> &Arc<Sockets> {
+        &context.sockets
+    }
+
+    fn serve(context: &Context, conn: &Arc<Conn>) {
+        connection::serve(context, conn);
+    }
+}
+
+impl Door for UnixListener {
+    type Stream = UnixStream;
+
+    fn next(&self) -> io::Result<(UnixStream, String)> {
+        self.accept().map(|(stream, _)| (stream, "this machine".to_owned()))
+    }
+
+    fn handle(&self) -> io::Result<OwnedFd> {
+        self.try_clone().map(OwnedFd::from)
+    }
+
+    fn name(&self) -> String {
+        let path = self.local_addr().ok().and_then(|addr| addr.as_pathname().map(|path| path.display().to_string()));
+        path.unwrap_or_else(|| "a Unix socket".to_owned())
+    }
+
+    fn sockets(context: &Context) -> &Arc<Sockets<UnixStream>> {
+        &context.local_sockets
+    }
+
+    fn serve(context: &Context, conn: &Arc<Conn<UnixStream>>) {
+        short_circuit::serve(context, conn);
+    }
+}
+
+/// A listener and what its connections share.
+pub(crate) struct Server<D = TcpListener> {
+    door: D,
     context: Arc<Context>,
     shutdown: Shutdown,
 }
 
-impl Server {
+impl<D: Door> Server<D> {
     /// A server on a bound listener.
-    pub(crate) fn new(listener: TcpListener, context: Arc<Context>, shutdown: Shutdown) -> Self {
-        Self { listener, context, shutdown }
+    pub(crate) fn new(door: D, context: Arc<Context>, shutdown: Shutdown) -> Self {
+        Self { door, context, shutdown }
     }
 
     /// Accepts connections until the shutdown, then closes all of them.
@@ -148,48 +237,44 @@ impl Server {
     /// # Errors
     /// No second descriptor for the listener.
     pub(crate) fn run(self) -> Result<()> {
-        let handle = self.listener.try_clone().map_err(|source| self.bind_error(source))?;
+        let handle = self.door.handle().map_err(|source| DatanodeError::Bind { addr: self.door.name(), source })?;
         let _subscription = self.shutdown.subscribe(move || {
             // Ends a blocked accept.
             let _ = rustix::net::shutdown(&handle, rustix::net::Shutdown::Both);
         });
         while !self.shutdown.is_triggered() {
-            match self.listener.accept() {
+            match self.door.next() {
                 Ok((stream, peer)) => self.admit(stream, peer),
                 Err(error) => {
                     if self.shutdown.wait(ACCEPT_PAUSE) {
                         break;
                     }
-                    tracing::warn!(%error, "cannot accept a data-transfer connection");
+                    tracing::warn!(door = self.door.name(), %error, "cannot accept a connection");
                 }
             }
         }
-        self.context.sockets.close(Duration::from_secs(10));
+        D::sockets(&self.context).close(Duration::from_secs(10));
         Ok(())
     }
 
-    fn bind_error(&self, source: std::io::Error) -> DatanodeError {
-        let addr = self.listener.local_addr().map_or_else(|_| "a closed socket".to_owned(), |addr| addr.to_string());
-        DatanodeError::Bind { addr, source }
-    }
-
-    fn admit(&self, stream: TcpStream, peer: SocketAddr) {
-        let Some((id, conn)) = self.context.sockets.admit(stream, peer, self.context.rules.connections) else {
+    fn admit(&self, stream: D::Stream, peer: String) {
+        let sockets = Arc::clone(D::sockets(&self.context));
+        let Some((id, conn)) = sockets.admit(stream, peer.clone(), self.context.rules.connections) else {
             tracing::warn!(%peer, "connection refused: all are at work");
             return;
         };
-        let (context, sockets) = (Arc::clone(&self.context), Arc::clone(&self.context.sockets));
+        let (context, own) = (Arc::clone(&self.context), Arc::clone(&sockets));
         let run = move || {
             // A defect in one transfer must not end the daemon, nor leave its connection in the table.
-            if catch_unwind(AssertUnwindSafe(|| connection::serve(&context, &conn))).is_err() {
+            if catch_unwind(AssertUnwindSafe(|| D::serve(&context, &conn))).is_err() {
                 tracing::error!(peer = %conn.peer, "a transfer panicked");
             }
-            let _ = conn.stream.shutdown(std::net::Shutdown::Both);
-            sockets.forget(id);
+            conn.close();
+            own.forget(id);
         };
         if let Err(error) = std::thread::Builder::new().name("transfer".to_owned()).stack_size(STACK).spawn(run) {
             tracing::warn!(%peer, %error, "cannot start a thread for a connection");
-            self.context.sockets.forget(id);
+            sockets.forget(id);
         }
     }
 }

@@ -6,3 +6,4 @@ mod harness;
 mod pipelines;
 mod reads;
 mod rubbish;
+mod short_circuit;

@@ -94,6 +94,15 @@ impl<R: Read> DataReader<R> {
         Ok(wire::decode(self.delimited(DATA_OP_MAX, what)?, what)?)
     }
 
+    /// Reads one byte, such as a receipt.
+    ///
+    /// # Errors
+    /// A byte that does not arrive.
+    pub fn read_byte(&mut self) -> Result<u8, DataError> {
+        self.fill(1, 0)?;
+        self.take(1).first().copied().ok_or(DataError::Closed)
+    }
+
     /// Reads an acknowledgement into `ack`, whose memory it reuses.
     ///
     /// # Errors

@@ -63,6 +63,7 @@ impl Node {
             rules: transfers,
             counters: Counters::default(),
             sockets: Arc::new(Sockets::default()),
+            local_sockets: Arc::new(Sockets::default()),
         });
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let addr = listener.local_addr().expect("bound");
@@ -71,6 +72,15 @@ impl Node {
         let server = Server::new(listener, Arc::clone(&context), shutdown.clone());
         workers.thread("transfer", move || server.run()).expect("a thread");
         Self { store, context, addr, shutdown, workers, dir }
+    }
+
+    /// Opens its door to clients on this machine.
+    pub(super) fn open_local_door(&self) -> std::path::PathBuf {
+        let path = self.dir.path().join("socket");
+        let listener = mammoth_net::data::domain::listen(&path).expect("listens");
+        let server = Server::new(listener, Arc::clone(&self.context), self.shutdown.clone());
+        self.workers.thread("local", move || server.run()).expect("a thread");
+        path
     }
 
     /// Closes its listener and all its connections, as a killed process would.

@@ -38,6 +38,13 @@ super::table! {
     );
     /// Whether clients connect to datanodes by name instead of address.
     DFS_CLIENT_USE_DATANODE_HOSTNAME: Flag("dfs.client.use.datanode.hostname", "false");
+    /// Whether clients read replicas of datanodes on their own machine from the files themselves; needs the socket's name.
+    DFS_CLIENT_READ_SHORTCIRCUIT: Flag("dfs.client.read.shortcircuit", "false");
+    /// Name of the Unix socket by which a datanode gives such clients its open files; `_PORT` stands for the port of its
+    /// data-transfer door. Datanodes read it too; empty = none.
+    DFS_DOMAIN_SOCKET_PATH: Text("dfs.domain.socket.path", "", &[]);
+    /// How long a client goes without a socket that failed (bare numbers are seconds).
+    DFS_DOMAIN_SOCKET_DISABLE_INTERVAL: Millis("dfs.domain.socket.disable.interval.seconds", "600", "s", 0);
     /// How often a reader asks for a file's blocks again before it gives up on one.
     DFS_CLIENT_MAX_BLOCK_ACQUIRE_FAILURES: Int("dfs.client.max.block.acquire.failures", "3", 0, 1000);
 }

@@ -3,7 +3,7 @@
 use crate::config::{ClientConfig, Components};
 use crate::error::ClientError;
 use crate::lease::Leases;
-use crate::reader::FileReader;
+use crate::reader::{FileReader, ShortCircuit};
 use crate::rpc::convert;
 use crate::rpc::namenode::{CallOptions, Namenode};
 use crate::rpc::retry::Backoff;
@@ -29,6 +29,7 @@ pub(crate) struct ClientShared {
     pub(crate) name: String,
     pub(crate) client_id: [u8; 16],
     pub(crate) leases: Arc<Leases>,
+    pub(crate) short_circuit: ShortCircuit,
 }
 
 impl DfsClient {
@@ -50,7 +51,8 @@ impl DfsClient {
         let name = format!("mammoth_{}", Uuid(u128::from_be_bytes(client_id)));
         let namenode = Arc::new(Namenode::new(&config, components, client_id));
         let leases = Leases::new(Arc::clone(&namenode), name.clone(), config.lease_renew_interval);
-        let shared = ClientShared { config, namenode, name, client_id, leases: Arc::new(leases) };
+        let short_circuit = ShortCircuit::default();
+        let shared = ClientShared { config, namenode, name, client_id, leases: Arc::new(leases), short_circuit };
         Ok(Self { shared: Arc::new(shared) })
     }
 

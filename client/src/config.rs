@@ -56,6 +56,11 @@ pub struct ClientConfig {
     pub write_buffer: usize,
     /// Connect to datanodes by name instead of address.
     pub use_datanode_hostname: bool,
+    /// Unix socket by which datanodes on this machine give the open files of their replicas; `_PORT` in it stands for the
+    /// port of a datanode's data transfers. `None` = all is read over TCP.
+    pub domain_socket: Option<String>,
+    /// How long a socket that failed is left alone.
+    pub domain_socket_pause: Duration,
     /// What to do about a datanode that failed in a pipeline.
     pub replace_datanode: ReplaceDatanode,
     /// How often other datanodes are asked for when the pipeline of a new block cannot be built.
@@ -95,6 +100,8 @@ impl ClientConfig {
             packet_data: DEFAULT_PACKET_DATA,
             write_buffer: 16 << 20,
             use_datanode_hostname: false,
+            domain_socket: None,
+            domain_socket_pause: Duration::from_secs(600),
             replace_datanode: ReplaceDatanode::default(),
             block_write_retries: 3,
             block_acquire_failures: 3,
@@ -140,6 +147,11 @@ impl ClientConfig {
             socket_timeout: millis(keys::DFS_CLIENT_SOCKET_TIMEOUT)?,
             packet_data,
             use_datanode_hostname: settings.flag(keys::DFS_CLIENT_USE_DATANODE_HOSTNAME)?,
+            domain_socket: settings
+                .flag(keys::DFS_CLIENT_READ_SHORTCIRCUIT)?
+                .then_some(settings.text(keys::DFS_DOMAIN_SOCKET_PATH)?)
+                .filter(|path| !path.is_empty()),
+            domain_socket_pause: millis(keys::DFS_DOMAIN_SOCKET_DISABLE_INTERVAL)?,
             replace_datanode: ReplaceDatanode { policy, best_effort },
             block_write_retries: settings.int(keys::DFS_CLIENT_BLOCK_WRITE_RETRIES)?,
             block_acquire_failures: settings.int(keys::DFS_CLIENT_MAX_BLOCK_ACQUIRE_FAILURES)?,
@@ -255,6 +267,7 @@ mod tests {
             "dfs.replication=2",
             "dfs.client-write-packet-size=65536",
             "dfs.client.block.write.replace-datanode-on-failure.enable=false",
+            "dfs.domain.socket.path=/run/dn._PORT",
         ] {
             settings.add_pair(pair).unwrap();
         }
@@ -264,6 +277,10 @@ mod tests {
         assert_eq!(config.replace_datanode.policy, ReplacePolicy::Never);
         assert_eq!(config.lease_renew_interval, Duration::from_secs(30));
         config.check().unwrap();
+        assert_eq!(config.domain_socket, None, "short circuit is off by default");
+        settings.add_pair("dfs.client.read.shortcircuit=true").unwrap();
+        let config = ClientConfig::from_settings(&settings).unwrap();
+        assert_eq!(config.domain_socket.as_deref(), Some("/run/dn._PORT"));
         settings.add_pair("dfs.blocksize=1000").unwrap();
         assert!(ClientConfig::from_settings(&settings).unwrap().check().is_err(), "no multiple of 512");
     }

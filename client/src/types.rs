@@ -238,6 +238,13 @@ pub struct LocatedBlock {
     pub(crate) token: TokenProto,
 }
 
+impl LocatedBlock {
+    /// Whether a position of the file lies in the block.
+    pub(crate) fn holds(&self, position: u64) -> bool {
+        (self.offset..self.offset.saturating_add(self.block.len)).contains(&position)
+    }
+}
+
 /// The blocks of a range of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockLocations {

@@ -1,11 +1,13 @@
 //! Reading on when replicas fail.
 
+use super::local::LocalBlock;
 use super::locations::{self, Locations};
+use super::short_circuit;
 use super::stream::{BlockStream, Failure};
 use crate::client::ClientShared;
 use crate::error::ClientError;
 use crate::types::{DatanodeInfo, LocatedBlock};
-use mammoth_protocol::DfsPath;
+use mammoth_protocol::{BlockId, DfsPath};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -34,20 +36,47 @@ pub(super) struct Cursor {
     /// Where reading will end: as much is asked of a datanode.
     end: u64,
     stream: Option<Open>,
+    /// A block whose files failed, and the datanode that gave them: from there it is read over TCP.
+    over_tcp: Option<(BlockId, String)>,
     /// What failed since the last byte was read.
     tried: Vec<String>,
     refetches: u32,
 }
 
 struct Open {
-    stream: BlockStream,
+    stream: Stream,
     block: LocatedBlock,
+    node: DatanodeInfo,
+}
+
+/// Where a block's bytes come from.
+enum Stream {
+    /// From a datanode, over TCP.
+    Remote(BlockStream),
+    /// From the open files of a datanode on this machine.
+    Local(LocalBlock),
+}
+
+impl Stream {
+    fn read(&mut self, out: &mut [u8]) -> Result<usize, Failure> {
+        match self {
+            Self::Remote(stream) => stream.read(out),
+            Self::Local(block) => block.read(out),
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        match self {
+            Self::Remote(stream) => stream.is_done(),
+            Self::Local(block) => block.is_done(),
+        }
+    }
 }
 
 impl Cursor {
     /// Reads from `position`, probably up to `end`.
     pub(super) fn new(position: u64, end: u64) -> Self {
-        Self { position, end, stream: None, tried: Vec::new(), refetches: 0 }
+        Self { position, end, stream: None, over_tcp: None, tried: Vec::new(), refetches: 0 }
     }
 
     pub(super) fn position(&self) -> u64 {
@@ -55,10 +84,20 @@ impl Cursor {
     }
 
     pub(super) fn seek(&mut self, position: u64) {
-        if position != self.position {
-            self.position = position;
+        if position == self.position {
+            return;
+        }
+        self.position = position;
+        self.progress();
+        let open = self.stream.take_if(|open| open.block.holds(position));
+        // Open files are good for any position in their block, a connection for the next byte only.
+        if let Some(mut open) = open
+            && let Stream::Local(block) = &mut open.stream
+        {
+            block.seek(position - open.block.offset);
+            self.stream = Some(open);
+        } else {
             self.stream = None;
-            self.progress();
         }
     }
 
@@ -108,19 +147,32 @@ impl Source {
                 Ok(read) => {
                     cursor.position += read as u64;
                     cursor.progress();
-                    if open.stream.is_done() {
-                        open.stream.finish();
-                    } else {
-                        cursor.stream = Some(open);
+                    match open.stream {
+                        Stream::Remote(stream) if stream.is_done() => stream.finish(),
+                        _ if open.stream.is_done() => {}
+                        _ => cursor.stream = Some(open),
                     }
                     return Ok(read);
                 }
-                Err(failure) => self.node_failed(cursor, &open.block, &open.stream.node, &failure),
+                Err(failure) => self.failed(cursor, &open, &failure),
             }
         }
     }
 
-    /// Connects to the nearest replica that has not failed.
+    fn failed(&self, cursor: &mut Cursor, open: &Open, failure: &Failure) {
+        match open.stream {
+            Stream::Remote(_) => self.node_failed(cursor, &open.block, &open.node, failure),
+            Stream::Local(_) => {
+                // The files may have changed under an append: only the datanode knows what belongs together. If the
+                // replica is corrupt, its bytes are so over TCP too.
+                let (block, node, reason) = (open.block.block, &open.node, failure.text());
+                tracing::info!(path = %self.path, %block, datanode = %node, reason, "going on over TCP");
+                cursor.over_tcp = Some((block.id, open.node.uuid.clone()));
+            }
+        }
+    }
+
+    /// Opens the nearest replica that has not failed.
     fn open_stream(&self, cursor: &mut Cursor) -> Result<Open, ClientError> {
         loop {
             let block = self.block_at(cursor.position)?;
@@ -132,9 +184,34 @@ impl Source {
             // A cursor that was moved beyond its end reads to the end of the file.
             let end = if cursor.end > cursor.position { cursor.end.min(self.len) } else { self.len };
             let to = (end - block.offset).min(block.block.len);
+            if let Some(local) = self.open_local(cursor, &block, &node, from) {
+                return Ok(Open { stream: Stream::Local(local), block, node });
+            }
             match BlockStream::open(&self.shared, &block, &node, from, to) {
-                Ok(stream) => return Ok(Open { stream, block }),
+                Ok(stream) => return Ok(Open { stream: Stream::Remote(stream), block, node }),
                 Err(failure) => self.node_failed(cursor, &block, &node, &failure),
+            }
+        }
+    }
+
+    /// The files of a replica on this machine, if its datanode gives them and they make sense.
+    fn open_local(
+        &self,
+        cursor: &mut Cursor,
+        block: &LocatedBlock,
+        node: &DatanodeInfo,
+        from: u64,
+    ) -> Option<LocalBlock> {
+        if cursor.over_tcp.as_ref().is_some_and(|(id, uuid)| *id == block.block.id && *uuid == node.uuid) {
+            return None;
+        }
+        let files = short_circuit::open(&self.shared, block, node)?;
+        match LocalBlock::open(files, from, block.block.len) {
+            Ok(local) => Some(local),
+            Err(failure) => {
+                let reason = failure.text();
+                tracing::info!(path = %self.path, block = %block.block, datanode = %node, reason, "reading over TCP");
+                None
             }
         }
     }

@@ -51,7 +51,7 @@ impl Locations {
     /// The block at a position, if it is known.
     pub(super) fn block_at(&self, position: u64) -> Option<&LocatedBlock> {
         let (_, block) = self.blocks.range(..=position).next_back()?;
-        (position < block.offset.saturating_add(block.block.len)).then_some(block)
+        block.holds(position).then_some(block)
     }
 
     /// Adds what the namenode says, in place of what it said before.

@@ -1,11 +1,14 @@
 //! Reading a file: [`FileReader`].
 //!
-//! A position is read from the nearest replica of its block ([`stream`]). A replica that fails in any way is passed over,
+//! A position is read from the nearest replica of its block: over TCP ([`stream`]), or from its files ([`local`]) where a
+//! datanode on this machine gives them ([`short_circuit`]). A replica that fails in any way is passed over,
 //! and reading goes on at the same byte from the next; when all have failed the namenode is asked for others
 //! ([`locations`]), a few times. Corrupt replicas are reported to the namenode.
 
 mod failover;
+mod local;
 mod locations;
+mod short_circuit;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -14,6 +17,7 @@ use crate::client::ClientShared;
 use crate::error::ClientError;
 use failover::{Cursor, Source};
 use mammoth_protocol::DfsPath;
+pub(crate) use short_circuit::ShortCircuit;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 

@@ -60,7 +60,6 @@ impl From<io::Error> for Failure {
 /// A range of a block on its way.
 pub(super) struct BlockStream {
     stream: TcpStream,
-    pub(super) node: DatanodeInfo,
     chunk: usize,
     /// Next byte to hand out, in the block.
     at: u64,
@@ -118,7 +117,6 @@ impl BlockStream {
         }
         Ok(Self {
             stream,
-            node: node.clone(),
             chunk,
             at: from,
             end: to,
@@ -311,7 +309,7 @@ fn read_some(stream: &mut TcpStream, slices: &mut [IoSliceMut<'_>]) -> Result<us
 }
 
 /// Reads the answer to the request, and not a byte beyond.
-fn read_response(stream: &mut TcpStream) -> Result<BlockOpResponseProto, Failure> {
+pub(super) fn read_response(stream: &mut impl Read) -> Result<BlockOpResponseProto, DataError> {
     const WHAT: &str = "answer to a read";
     let mut prefix = Vec::with_capacity(LENGTH_BYTES_MAX);
     let len = loop {

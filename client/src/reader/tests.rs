@@ -1,3 +1,5 @@
+mod short_circuit;
+
 use crate::testing::datanode::Fault;
 use crate::testing::{Cluster, path, pattern, until};
 use crate::{ClientError, FileReader};

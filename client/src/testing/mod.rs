@@ -2,6 +2,7 @@
 //! when told to.
 
 pub(crate) mod datanode;
+pub(crate) mod domain;
 pub(crate) mod namenode;
 pub(crate) mod rpc;
 

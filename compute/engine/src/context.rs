@@ -238,7 +238,7 @@ impl Context {
             hub,
             events,
             accumulators,
-            files: FileSystems::default(),
+            files: FileSystems::new(options.settings.clone()),
             fs: options.fs.clone(),
             settings: options.settings.clone(),
             next_job: AtomicU32::new(0),

@@ -114,14 +114,15 @@ impl Env {
     fn new(site: Site, link: Arc<dyn Link>, reports: SyncSender<Report>) -> Arc<Self> {
         let memory = Accountant::new(site.memory / 100 * COUNTED_PERCENT);
         let blocks = Blocks::new(memory.clone());
+        let settings = tuning::settings_of(&site.settings);
         let files_per_task = open_files() / FILES_SHARE / (site.cores.max(1) as usize);
         Arc::new(Self {
-            tuning: Tuning::of(&site.settings),
+            tuning: Tuning::of(&site.settings, &settings),
             site,
             memory,
             files_per_task,
             blocks,
-            files: FileSystems::default(),
+            files: FileSystems::new(settings),
             link,
             blobs: BlobCache::default(),
             reports,

@@ -3,6 +3,7 @@
 use crate::error::EngineError;
 use mammoth_client::{ClientConfig, ClientError, DfsClient};
 use mammoth_platform::durable::rename_unsynced;
+use mammoth_platform::{Settings, keys};
 use mammoth_protocol::{DfsPath, ErrorCode};
 use mammoth_runtime::files::{BlockHosts, DfsFiles, FileInfo, FileSystem, Sink, Source};
 use std::collections::BTreeMap;
@@ -18,12 +19,18 @@ pub const LOCAL_URI: &str = "file://";
 const LOCAL_BLOCK: u64 = 32 << 20;
 
 /// File systems that were opened, by URI.
-#[derive(Default)]
 pub struct FileSystems {
+    settings: Settings,
     known: Mutex<BTreeMap<String, Arc<dyn FileSystem>>>,
 }
 
 impl FileSystems {
+    /// None yet; clients get these settings.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self { settings, known: Mutex::default() }
+    }
+
     /// The file system of a URI: `file://`, or `hdfs://host:port`, with or without a path behind it.
     ///
     /// # Errors
@@ -37,7 +44,9 @@ impl FileSystems {
         let files: Arc<dyn FileSystem> = if base == LOCAL_URI {
             Arc::new(LocalFiles)
         } else {
-            Arc::new(DfsFiles::new(DfsClient::connect(ClientConfig::for_uri(&base)?)?))
+            let mut settings = self.settings.clone();
+            settings.set(keys::FS_DEFAULT_FS.name(), &base);
+            Arc::new(DfsFiles::new(DfsClient::connect(ClientConfig::from_settings(&settings)?)?))
         };
         known.insert(base, Arc::clone(&files));
         Ok(files)

@@ -1,6 +1,7 @@
 //! Settings that tasks read, in the form in which they need them.
 
 use crate::context::RESULTS_MAX;
+use mammoth_platform::settings::Environment;
 use mammoth_platform::{PlatformError, Settings, keys};
 use mammoth_runtime::shuffle::Codec;
 use std::collections::BTreeMap;
@@ -23,14 +24,21 @@ pub struct Tuning {
 /// How a driver tells its executors the most bytes of an action's results; no setting for users.
 pub(crate) const RESULTS_MAX_NAME: &str = "mammoth.executor.results.bytes.max";
 
+/// The settings of an application, as its driver has them.
+pub(super) fn settings_of(pairs: &BTreeMap<String, String>) -> Settings {
+    let mut settings = Settings::new(Environment::of_process());
+    for (name, value) in pairs {
+        settings.set(name, value);
+    }
+    settings
+}
+
 impl Tuning {
     /// By the settings of an application; one that makes no sense leaves the default, as the driver refused it before.
-    pub(super) fn of(settings: &BTreeMap<String, String>) -> Self {
-        let pairs: Vec<String> = settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let told = settings.get(RESULTS_MAX_NAME).and_then(|text| text.parse().ok());
+    pub(super) fn of(pairs: &BTreeMap<String, String>, settings: &Settings) -> Self {
+        let told = pairs.get(RESULTS_MAX_NAME).and_then(|text| text.parse().ok());
         let result_max = told.unwrap_or(RESULTS_MAX).min(RESULTS_MAX);
-        let read = || Self::read(&Settings::load(None, &pairs)?, result_max);
-        read().unwrap_or_else(|error| {
+        Self::read(settings, result_max).unwrap_or_else(|error| {
             tracing::warn!(%error, "settings of the application are left out");
             Self { codec: Codec::None, frame_bytes: 64 * 1024, fan_in: 10, copies: 5, result_max }
         })

@@ -98,11 +98,26 @@ impl Cluster {
         Ok(self.pids()?.into_iter().map(|pid| memory_mib(pid, "VmHWM")).fold(0.0, f64::max))
     }
 
-    /// A `dfs` command on it.
+    /// A `dfs` command on it, which knows its address only: it reads over TCP.
     pub(crate) fn dfs(&self, args: &[&str]) -> Result<(), String> {
+        check(&mut self.dfs_command(args)?)
+    }
+
+    /// A `dfs` command with the configuration that the cluster leaves for clients, short-circuit reads among it.
+    pub(crate) fn dfs_local(&self, args: &[&str]) -> Result<(), String> {
+        check(self.dfs_command(args)?.env("HADOOP_CONF_DIR", self.conf()))
+    }
+
+    fn dfs_command(&self, args: &[&str]) -> Result<Command, String> {
         let mut command = Command::new(program("dfs")?);
         command.env("MAMMOTH_FS", format!("hdfs://{}", self.namenode("rpc")?)).args(args);
-        check(&mut command)
+        command.env_remove("HADOOP_CONF_DIR");
+        Ok(command)
+    }
+
+    /// The configuration that the cluster leaves for clients.
+    pub(crate) fn conf(&self) -> PathBuf {
+        self.dir.path().join("conf")
     }
 }
 

@@ -23,6 +23,15 @@ pub(crate) struct Primitives {
     crc: Vec<f64>,
 }
 
+/// Sums of primitives, CPU seconds per GiB.
+pub(crate) struct Sums {
+    pub(crate) put: f64,
+    /// A get over TCP.
+    pub(crate) get: f64,
+    /// A get from open files.
+    pub(crate) local: f64,
+}
+
 impl Primitives {
     /// Measures each once; `source` is a file in the page cache, `dir` has room for three of its size.
     pub(crate) fn measure(&mut self, source: &Path, dir: &Path, mib: u64) -> Result<(), String> {
@@ -39,15 +48,15 @@ impl Primitives {
         Ok(())
     }
 
-    /// Prints them, and what a put and a get are the sums of.
-    pub(crate) fn sums(&mut self, gib: f64) -> (f64, f64) {
+    /// Prints them, and gives what a put and a get are the sums of.
+    pub(crate) fn sums(&mut self, gib: f64) -> Sums {
         let [write, read, hop, crc] =
             [&mut self.write, &mut self.read, &mut self.hop, &mut self.crc].map(|values| median(values) / gib);
         println!(
             "  primitives, CPU s/GiB: page-cache write {write:.2}, read {read:.2}, loopback hop (both ends) {hop:.2}, CRC32C {crc:.2}"
         );
         // A put reads the source, crosses three hops, is written three times, summed once and verified three times.
-        (read + 3.0 * (hop + write + crc) + crc, hop + crc + write)
+        Sums { put: read + 3.0 * (hop + write + crc) + crc, get: hop + crc + write, local: read + crc + write }
     }
 }
 

@@ -29,7 +29,8 @@ pub fn run(args: &Demo) -> Result<(), String> {
     let temp = tempfile::Builder::new().prefix("mammoth-demo-").tempdir().map_err(|e| e.to_string())?;
     let dir = ClusterDir::create(temp.path()).map_err(|e| e.to_string())?;
     telemetry::start(Some(&dir.log("up"))).map_err(|e| e.to_string())?;
-    let settings = crate::daemon::load_settings(&args.settings)?;
+    let mut settings = crate::daemon::load_settings(&args.settings)?;
+    dir.offer_short_circuit(&mut settings);
     let stop = Shutdown::new();
     signals::on_terminate(&stop).map_err(|e| e.to_string())?;
     let begin = clock.monotonic_ns();

@@ -6,12 +6,14 @@
 //! DIR/env                to source: MAMMOTH_FS, MAMMOTH_HTTP, MAMMOTH_JOBTRACKER, HADOOP_CONF_DIR
 //! DIR/conf/              core-site.xml and hdfs-site.xml for clients, ours and Hadoop's own (HADOOP_CONF_DIR)
 //! DIR/data/NAME/         the daemon's data
+//! DIR/sockets/dn.PORT    where a datanode gives the open files of its replicas to clients on this machine
 //! DIR/logs/NAME.log      its log; DIR/logs/up.log where they share a process
 //! DIR/in_use.lock        held by the process of an embedded cluster
 //! DIR/control.sock       where that process listens for `restart` and `down`
 //! ```
 
 mod clients;
+mod sockets;
 
 pub(crate) use clients::is_for_clients;
 

@@ -32,8 +32,9 @@ pub fn up(args: &Up) -> Result<(), String> {
     }
     let dir = ClusterDir::create(&args.dir).map_err(|e| e.to_string())?;
     telemetry::start(Some(&dir.log("up"))).map_err(|e| e.to_string())?;
-    let settings = crate::daemon::load_settings(&args.settings)?;
+    let mut settings = crate::daemon::load_settings(&args.settings)?;
     refuse_if_running(&dir)?;
+    dir.offer_short_circuit(&mut settings);
     let plan = plan::plan(&dir, args)?;
     if args.processes {
         return separate::up(&dir, args, &plan, &settings);

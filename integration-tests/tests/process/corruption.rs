@@ -30,7 +30,7 @@ fn meta_of(data: &Path) -> Option<PathBuf> {
     entries.into_iter().find(is_meta)
 }
 
-fn flip(path: &Path, at: u64) {
+pub(crate) fn flip(path: &Path, at: u64) {
     let mut file = OpenOptions::new().read(true).write(true).open(path).expect("opens");
     let mut byte = [0];
     file.seek(SeekFrom::Start(at)).expect("seeks");
@@ -52,7 +52,7 @@ fn damage(data: &Path, kind: Damage) {
 }
 
 /// The finalized replica of the only block on a datanode.
-fn replica(cluster: &Cluster, name: &str) -> PathBuf {
+pub(crate) fn replica(cluster: &Cluster, name: &str) -> PathBuf {
     let all = cluster.replicas(name);
     let good: Vec<_> = all.iter().filter(|path| path.to_string_lossy().contains("/finalized/")).collect();
     assert_eq!(good.len(), 1, "{name}: {all:?}");
@@ -104,14 +104,14 @@ fn impatient() -> Options {
 }
 
 /// The datanodes of `/a`'s only block, in the order in which readers are sent to them.
-fn holders(cluster: &Cluster) -> Vec<&'static str> {
+pub(crate) fn holders(cluster: &Cluster) -> Vec<&'static str> {
     let ports = cluster.blocks("/a").expect("its block")[0].ports.clone();
     let name_of = |port: &u64| NAMES.into_iter().find(|name| u64::from(cluster.addr(name, "transfer").port()) == *port);
     ports.iter().map(|port| name_of(port).expect("one of the three")).collect()
 }
 
 /// All three replicas are good and nothing is reported.
-fn all_is_repaired(cluster: &Cluster, bytes: &[u8]) {
+pub(crate) fn all_is_repaired(cluster: &Cluster, bytes: &[u8]) {
     poll("three good replicas, and nothing bad is left", Duration::from_secs(30), || {
         NAMES.iter().try_for_each(|name| good_replica(cluster, name, bytes))?;
         let health = cluster.status()?["health"].clone();

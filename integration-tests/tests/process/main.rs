@@ -19,3 +19,4 @@ mod readme;
 mod replication;
 mod rubbish;
 mod shell;
+mod short_circuit;

@@ -84,9 +84,11 @@ fn on_own_cluster(args: &Compare, example: &plain::Example, settings: &Settings)
     let stop = Shutdown::new();
     signals::on_terminate(&stop).map_err(|e| e.to_string())?;
     let plan = up::plan_for(&dir, &crate::args::Up::temporary(temp.path(), 3, args.settings.clone()))?;
-    let mut cluster = Embedded::start(&dir, &plan, settings)?;
+    let mut settings = settings.clone();
+    dir.offer_short_circuit(&mut settings);
+    let mut cluster = Embedded::start(&dir, &plan, &settings)?;
     let result = cluster.wait_ready(up::READY_LIMIT, &stop).and_then(|()| {
-        let place = Place::of_plan(&plan, settings)?;
+        let place = Place::of_plan(&plan, &settings)?;
         let target = DfsPath::parse("/input/text").map_err(|e| e.to_string())?;
         store(&place.files()?, Path::new(local), &target)?;
         show(&place, example, target.as_str(), args.json)

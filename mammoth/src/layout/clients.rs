@@ -9,13 +9,14 @@ use mammoth_platform::settings::Settings;
 use std::path::Path;
 
 /// What clients read of Hadoop's `hdfs-site.xml`: whole families end in a dot or dash.
-const HDFS_SITE: [&str; 7] = [
+const HDFS_SITE: [&str; 8] = [
     "dfs.blocksize",
     "dfs.replication",
     "dfs.bytes-per-checksum",
     "dfs.checksum.type",
     "dfs.client.",
     "dfs.client-",
+    "dfs.domain.socket.",
     // Renewing a lease must be faster than losing it.
     "mammoth.namenode.lease-soft-limit",
 ];
@@ -145,6 +146,7 @@ mod tests {
             "dfs.block.size=64m",
             "dfs.client.socket-timeout=3000",
             "dfs.client-write-packet-size=128k",
+            "dfs.domain.socket.path=/run/dn._PORT",
             "fs.permissions.umask-mode=027",
             "fs.defaultFS=hdfs://elsewhere:1",
             "dfs.namenode.rpc-address=elsewhere:1",
@@ -163,6 +165,7 @@ mod tests {
             ("dfs.blocksize", "64m"),
             ("dfs.client-write-packet-size", "128k"),
             ("dfs.client.socket-timeout", "3000"),
+            ("dfs.domain.socket.path", "/run/dn._PORT"),
             ("dfs.namenode.http-address", "127.0.0.1:1"),
             ("dfs.namenode.rpc-address", "127.0.0.1:2"),
             ("fs.defaultFS", "hdfs://127.0.0.1:2"),

@@ -6,15 +6,21 @@ use crate::daemon::conf_dir;
 use crate::layout::{ClusterDir, Plan, Running, RunningDaemon};
 use crate::processes::{self, Started};
 use crate::status::wait_ready;
-use mammoth_platform::settings::Settings;
+use mammoth_platform::settings::{Origin, Settings};
 use mammoth_platform::shutdown::Shutdown;
-use mammoth_platform::signals;
+use mammoth_platform::{keys, signals};
 use std::process::Child;
 use std::time::Duration;
 
 /// Starts the daemons and waits until they are ready; stays until Ctrl-C unless detached.
 pub(super) fn up(dir: &ClusterDir, args: &Up, plan: &Plan, settings: &Settings) -> Result<(), String> {
-    let user = user_args(&args.settings)?;
+    let mut user = user_args(&args.settings)?;
+    // Found for all of them together; an argument more is the way to tell them.
+    for key in [keys::DFS_DOMAIN_SOCKET_PATH.name(), keys::DFS_CLIENT_READ_SHORTCIRCUIT.name()] {
+        if let Some((_, value, Origin::Program)) = settings.iter().find(|(name, ..)| *name == key) {
+            user.extend(["-D".to_owned(), format!("{key}={value}")]);
+        }
+    }
     let stop = Shutdown::new();
     signals::on_terminate(&stop).map_err(|e| e.to_string())?;
     let supervisor = (!args.detach).then(std::process::id);

@@ -212,6 +212,11 @@ impl Cluster {
         });
     }
 
+    /// The configuration that the cluster leaves for its clients.
+    pub(crate) fn conf(&self) -> PathBuf {
+        self.dir.path().join("conf")
+    }
+
     /// `hdfs://host:port`.
     pub(crate) fn fs(&self) -> String {
         format!("hdfs://{}", self.addr("namenode", "rpc"))

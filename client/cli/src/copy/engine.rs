@@ -139,8 +139,9 @@ impl Engine {
         path: &str,
         mut progress: Progress,
     ) -> Result<(), Fault> {
-        let options =
-            WriteOptions { overwrite: true, lazy: self.options.lazy, checksum_file: self.options.checksum_file };
+        let len = if let Input::File { len, .. } = &input { Some(*len) } else { None };
+        let (lazy, checksum_file) = (self.options.lazy, self.options.checksum_file);
+        let options = WriteOptions { overwrite: true, lazy, checksum_file, len };
         let mut sink = target.fs.create(path, options)?;
         let each = |bytes| {
             progress.add(bytes);

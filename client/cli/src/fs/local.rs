@@ -18,6 +18,12 @@ use std::path::{Path, PathBuf};
 /// The block size that Hadoop reports for local files.
 const BLOCK_SIZE: u64 = 32 << 20;
 
+/// Bytes that one write to a file takes at most. Linux takes page-cache pages of up to the size of a write, and on virtual
+/// machines that give memory back to their host large ones can cost many times the copying (see `docs/measurements.md`).
+const WRITE_PIECE: usize = 64 * 1024;
+/// Files from this length on get their room at once, which is cheaper than in pieces.
+const RESERVE_FROM: u64 = 1 << 20;
+
 /// The local file system, seen from the process's working folder.
 pub(crate) struct LocalFs {
     names: Names,
@@ -177,12 +183,13 @@ impl FileSystem for LocalFs {
         }
         let file = open.open(path).map_err(|e| named(path, e))?;
         let sums = options.checksum_file.then(|| (ChecksumFile::new(), crc::beside(Path::new(path))));
-        Ok(Box::new(LocalSink { path: path.to_owned(), file, sums }))
+        let reserved = options.len.filter(|len| *len >= RESERVE_FROM && reserve(&file, *len)).unwrap_or_default();
+        Ok(Box::new(LocalSink { path: path.to_owned(), file, sums, reserved, written: 0 }))
     }
 
     fn append(&self, path: &str) -> Result<Box<dyn Sink>, Fault> {
         let file = OpenOptions::new().append(true).open(path).map_err(|e| named(path, e))?;
-        Ok(Box::new(LocalSink { path: path.to_owned(), file, sums: None }))
+        Ok(Box::new(LocalSink { path: path.to_owned(), file, sums: None, reserved: 0, written: 0 }))
     }
 
     fn set_permission(&self, path: &str, permission: u16) -> Result<(), Fault> {
@@ -255,16 +262,26 @@ impl FileSystem for LocalFs {
     }
 }
 
+/// Makes room for a file without changing its length; whether that could be done. A disk that is full says so again when it is
+/// written to, and one that knows no such thing works without.
+fn reserve(file: &File, len: u64) -> bool {
+    rustix::fs::fallocate(file, rustix::fs::FallocateFlags::KEEP_SIZE, 0, len).is_ok()
+}
+
 /// A local file being written, and its checksums if wanted.
 struct LocalSink {
     path: String,
     file: File,
     sums: Option<(ChecksumFile, PathBuf)>,
+    /// Bytes for which room was made.
+    reserved: u64,
+    written: u64,
 }
 
 impl Write for LocalSink {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(data)?;
+        let written = self.file.write(data.get(..WRITE_PIECE).unwrap_or(data))?;
+        self.written += written as u64;
         if let Some((sums, _)) = &mut self.sums {
             sums.update(data.get(..written).unwrap_or_default());
         }
@@ -278,9 +295,37 @@ impl Write for LocalSink {
 
 impl Sink for LocalSink {
     fn finish(self: Box<Self>) -> Result<(), Fault> {
+        if self.written < self.reserved {
+            // The source has become shorter: the room behind its end goes back.
+            self.file.set_len(self.written).map_err(|e| named(&self.path, e))?;
+        }
         if let Some((sums, beside)) = self.sums {
             fs::write(&beside, sums.finish()).map_err(|e| named(&self.path, e))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_made_at_once_and_what_is_not_used_goes_back() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("file");
+        let name = path.to_str().unwrap();
+        let local = LocalFs::new().unwrap();
+        for (said, wrote) in [(3 << 20, 3 << 20), (8 << 20, 100_001), (RESERVE_FROM, 2 << 20), (0, 5), (8 << 20, 0)] {
+            let options = WriteOptions { overwrite: true, len: Some(said), ..WriteOptions::default() };
+            let mut sink = local.create(name, options).unwrap();
+            let data = vec![7; wrote];
+            sink.write_all(&data).unwrap();
+            assert_eq!(fs::metadata(&path).unwrap().len(), wrote as u64, "room is not length");
+            sink.finish().unwrap();
+            assert!(fs::read(&path).unwrap() == data, "{said} {wrote}");
+            let taken = fs::metadata(&path).unwrap().blocks() * 512;
+            assert!(taken <= (wrote as u64).next_multiple_of(1 << 16), "{said} {wrote}: {taken}");
+        }
     }
 }

@@ -75,6 +75,8 @@ pub(crate) struct WriteOptions {
     pub(crate) lazy: bool,
     /// Write Hadoop's checksum file beside it, where the file system has no checksums of its own.
     pub(crate) checksum_file: bool,
+    /// How long the file will be, as far as is known: a disk may make room at once.
+    pub(crate) len: Option<u64>,
 }
 
 /// A kind of access.

@@ -1,5 +1,6 @@
 //! What a client is told at its start: plain values with Hadoop's defaults.
 
+use crate::checksum::ChecksumCombine;
 use crate::error::ClientError;
 use crate::types::host_port;
 use mammoth_platform::settings::HostPort;
@@ -67,6 +68,8 @@ pub struct ClientConfig {
     pub block_write_retries: u32,
     /// How often a reader asks for a block's locations again after every one failed.
     pub block_acquire_failures: u32,
+    /// How checksums of blocks become that of a file.
+    pub checksum_combine: ChecksumCombine,
     /// Pause between two renewals of the lease on open files; half of the namenode's soft limit.
     pub lease_renew_interval: Duration,
     /// Time to connect to the namenode.
@@ -105,6 +108,7 @@ impl ClientConfig {
             replace_datanode: ReplaceDatanode::default(),
             block_write_retries: 3,
             block_acquire_failures: 3,
+            checksum_combine: ChecksumCombine::default(),
             lease_renew_interval: Duration::from_secs(30),
             rpc_connect_timeout: Duration::from_secs(20),
             rpc_timeout: Duration::from_secs(60),
@@ -155,6 +159,10 @@ impl ClientConfig {
             replace_datanode: ReplaceDatanode { policy, best_effort },
             block_write_retries: settings.int(keys::DFS_CLIENT_BLOCK_WRITE_RETRIES)?,
             block_acquire_failures: settings.int(keys::DFS_CLIENT_MAX_BLOCK_ACQUIRE_FAILURES)?,
+            checksum_combine: match settings.text(keys::DFS_CHECKSUM_COMBINE_MODE)?.as_str() {
+                "COMPOSITE_CRC" => ChecksumCombine::CompositeCrc,
+                _ => ChecksumCombine::Md5,
+            },
             lease_renew_interval: (millis(keys::MAMMOTH_NAMENODE_LEASE_SOFT_LIMIT)? / 2).min(base.lease_renew_interval),
             rpc_connect_timeout: millis(keys::IPC_CLIENT_CONNECT_TIMEOUT)?,
             ..base

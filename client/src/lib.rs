@@ -23,6 +23,7 @@
 //! ```
 
 mod admin;
+mod checksum;
 mod client;
 mod config;
 mod error;
@@ -36,6 +37,7 @@ mod text;
 mod types;
 mod writer;
 
+pub use checksum::{ChecksumCombine, FileChecksum};
 pub use client::{DfsClient, Listing};
 pub use config::{ClientConfig, Components, ReplaceDatanode, ReplacePolicy};
 pub use error::ClientError;

@@ -2,10 +2,11 @@
 //!
 //! A connection carries operations: version, [`Op`], a delimited request ([`OpRequest`]); the answer is a delimited
 //! `BlockOpResponseProto`. Data follows as packets ([`packet`]), acknowledged upstream in a pipeline ([`ack`]), with one
-//! CRC32C for every 512 bytes ([`checksum`]).
+//! CRC32C for every 512 bytes ([`checksum`]), which [`compose`] joins.
 
 pub mod ack;
 pub mod checksum;
+pub mod compose;
 pub mod packet;
 
 use crate::hadoop::hdfs;

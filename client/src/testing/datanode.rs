@@ -11,6 +11,7 @@ use mammoth_protocol::hadoop::hdfs::{
     op_write_block_proto::BlockConstructionStage as Stage,
 };
 use mammoth_protocol::rpc::RpcFailure;
+use md5::{Digest, Md5};
 use std::collections::BTreeMap;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
@@ -169,6 +170,7 @@ impl FakeDatanode {
             OpRequest::WriteBlock(request) => self.write(&mut stream, &request),
             OpRequest::ReadBlock(request) => self.read(&mut stream, &request),
             OpRequest::TransferBlock(request) => self.transfer(&mut stream, &request),
+            OpRequest::BlockChecksum(request) => self.checksum(&mut stream, &request),
             _ => Ok(()),
         };
         let _ = stream.writer.stream().shutdown(Shutdown::Both);
@@ -373,6 +375,35 @@ impl FakeDatanode {
         assert_eq!(status.status, Status::ChecksumOk as i32);
         self.state().read_statuses += 1;
         Ok(())
+    }
+
+    /// The datanode's side of checksums, written once more and over the data itself.
+    fn checksum(&self, stream: &mut DataStream, request: &hdfs::OpBlockChecksumProto) -> Result<(), Gone> {
+        let block = &request.header.block;
+        let refused = self.take_fault(|fault| *fault == Fault::RefuseRead).is_some();
+        let replica = self.replica(block.block_id).filter(|replica| !refused && replica.is_final);
+        let options = request.block_checksum_options.unwrap_or_default();
+        let response = replica.map(|replica| {
+            let data = &replica.data[..replica.data.len().min(usize::try_from(block.num_bytes()).unwrap())];
+            let mut sums = Vec::new();
+            mammoth_protocol::datatransfer::checksum::append_checksums(&mut sums, data, 512);
+            let block_checksum = match options.block_checksum_type() {
+                hdfs::BlockChecksumTypeProto::Md5crc => Md5::digest(&sums).to_vec(),
+                hdfs::BlockChecksumTypeProto::CompositeCrc => {
+                    mammoth_protocol::datatransfer::checksum::crc(data).to_be_bytes().to_vec()
+                }
+            };
+            hdfs::OpBlockChecksumResponseProto {
+                bytes_per_crc: 512,
+                crc_per_block: replica.data.len().div_ceil(512) as u64,
+                block_checksum,
+                crc_type: Some(hdfs::ChecksumTypeProto::ChecksumCrc32c as i32),
+                block_checksum_options: Some(options),
+            }
+        });
+        let status = if response.is_some() { Status::Success } else { Status::Error } as i32;
+        let answer = BlockOpResponseProto { status, checksum_response: response, ..BlockOpResponseProto::default() };
+        Ok(stream.writer.send_message(&answer)?)
     }
 
     fn visible_len(&self, call: &Received) -> Answer {

@@ -1,7 +1,7 @@
 //! One data-transfer connection: operations one after another, until the peer is done or sends what is none.
 
 use super::server::Conn;
-use super::{Context, Next, copy, read, write};
+use super::{Context, Next, checksum, copy, read, write};
 use crate::error::{DatanodeError, Result, chain};
 use mammoth_net::data::{DataError, DataReader, DataWriter, SocketOptions};
 use mammoth_protocol::datatransfer::OpRequest;
@@ -74,9 +74,9 @@ fn serve_op(context: &Context, link: &mut Link<'_>, request: &OpRequest) -> Resu
         OpRequest::WriteBlock(request) => write::serve(context, link, request),
         OpRequest::ReadBlock(request) => read::serve(context, link, request),
         OpRequest::TransferBlock(request) => copy::serve(context, link, request),
+        OpRequest::BlockChecksum(request) => checksum::serve(context, link, request),
         OpRequest::ReplaceBlock(_)
         | OpRequest::CopyBlock(_)
-        | OpRequest::BlockChecksum(_)
         | OpRequest::ShortCircuitFds(_)
         | OpRequest::ShortCircuitRelease(_)
         | OpRequest::ShortCircuitMemory(_) => {

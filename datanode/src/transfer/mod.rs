@@ -8,10 +8,12 @@
 //! - [`read`], [`send`]: a range of a replica outwards
 //! - [`copy`]: a whole replica to other datanodes
 //! - [`short_circuit`]: open files of a replica to clients on this machine, over a Unix socket
+//! - [`checksum`]: the checksum of a replica
 //!
 //! Blocking sockets and one thread a connection (two where a pipeline goes on from here): what a thread waits for is always
 //! bounded by a timeout of its socket, and closing the socket ends any wait.
 
+mod checksum;
 mod connection;
 pub(crate) mod copy;
 mod mirror;

@@ -152,3 +152,43 @@ fn peak_mib(pid: u32) -> f64 {
     let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default();
     line.split_whitespace().nth(1).and_then(|n| n.parse::<f64>().ok()).unwrap_or_default() / 1024.0
 }
+
+/// CRC32C bit by bit.
+fn crc32c(data: &[u8]) -> u32 {
+    let step = |crc: u32| (0..8).fold(crc, |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0x82F6_3B78 } else { crc >> 1 });
+    !data.iter().fold(u32::MAX, |crc, byte| step(crc ^ u32::from(*byte)))
+}
+
+#[test]
+fn checksums_are_hdfs_own_whichever_datanodes_are_left() {
+    let cluster = Cluster::start(Options::fast());
+    let bytes = bytes_of(3, (1 << 20) + 1000);
+    cluster.put("/hello", b"world\n");
+    cluster.put("/empty", b"");
+    cluster.put("/two", &bytes);
+    // What HDFS 3 gives for these six bytes and for none.
+    let expected = format!(
+        "/hello\tMD5-of-0MD5-of-512CRC32C\t000002000000000000000000a74dcf6d5ba98e50ae0182c9d5d886fe\tBlockSize=1048576\n\
+         /empty\tMD5-of-0MD5-of-0CRC32\t{:024}70bc8f4b72a86921468bf8e8441dce51\tBlockSize=1048576\n",
+        0
+    );
+    assert_eq!(cluster.dfs(&["checksum", "-v", "/hello", "/empty"]).ok().text(), expected);
+    let mode = "dfs.checksum.combine.mode=COMPOSITE_CRC";
+    let composed = |path: &str| cluster.dfs(&["-D", mode, "-checksum", path]).ok().text();
+    assert_eq!(composed("/two"), format!("/two\tCOMPOSITE-CRC32C\t{:08x}\n", crc32c(&bytes)));
+    let before = cluster.dfs(&["checksum", "/two"]).ok().text();
+    assert!(before.starts_with("/two\tMD5-of-2048MD5-of-512CRC32C\t000002000000000000000800"), "{before}");
+    for name in ["datanode-1", "datanode-2"] {
+        cluster.kill(name);
+        assert_eq!(cluster.dfs(&["checksum", "/two"]).ok().text(), before, "without {name}");
+    }
+    cluster.dfs(&["mkdir", "/d"]).ok();
+    let run = cluster.dfs(&["checksum", "/d", "/none", "/hello"]);
+    assert_eq!(run.code, 1);
+    assert!(
+        run.err.contains("checksum: `/d': Is a directory") && run.err.contains("`/none': No such file"),
+        "{}",
+        run.err
+    );
+    assert!(run.text().starts_with("/hello\t"), "{}", run.text());
+}

@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 pub(crate) mod append;
 pub(crate) mod cat;
+pub(crate) mod checksum;
 pub(crate) mod chmod;
 pub(crate) mod chown;
 pub(crate) mod count;

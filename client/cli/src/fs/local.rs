@@ -7,7 +7,7 @@ use super::crc::{self, ChecksumFile};
 use super::names::Names;
 use super::{Access, Entry, FileSystem, Kind, Sink, Status, WriteOptions};
 use crate::fault::{Fault, PathIssue};
-use mammoth_client::{ContentSummary, FsStats};
+use mammoth_client::{ContentSummary, FileChecksum, FsStats};
 use mammoth_platform::{PlatformError, durable};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
@@ -216,6 +216,10 @@ impl FileSystem for LocalFs {
 
     fn replica_counts(&self, _path: &str) -> Result<Vec<usize>, Fault> {
         Ok(Vec::new())
+    }
+
+    fn checksum(&self, _path: &str) -> Result<Option<FileChecksum>, Fault> {
+        Ok(None)
     }
 
     fn may(&self, path: &str, access: Access) -> Result<bool, Fault> {

@@ -12,7 +12,7 @@ pub(crate) use local::LocalFs;
 pub(crate) use remote::RemoteFs;
 
 use crate::fault::Fault;
-use mammoth_client::{ContentSummary, FsStats};
+use mammoth_client::{ContentSummary, FileChecksum, FsStats};
 use std::io::{Read, Write};
 use std::sync::Arc;
 
@@ -146,6 +146,9 @@ pub(crate) trait FileSystem: Send + Sync {
 
     /// Replicas that each block of a file has at present.
     fn replica_counts(&self, path: &str) -> Result<Vec<usize>, Fault>;
+
+    /// Checksum of a whole file, `None` where files have none.
+    fn checksum(&self, path: &str) -> Result<Option<FileChecksum>, Fault>;
 
     /// Whether the caller may.
     fn may(&self, path: &str, access: Access) -> Result<bool, Fault>;

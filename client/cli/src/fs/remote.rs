@@ -3,7 +3,8 @@
 use super::{Access, Entry, FileSystem, Kind, Sink, Status, WriteOptions};
 use crate::fault::{Fault, PathIssue};
 use mammoth_client::{
-    ClientError, ContentSummary, CreateOptions, DfsClient, FileKind, FileStatus, FileWriter, FsStats, RenameOptions,
+    ClientError, ContentSummary, CreateOptions, DfsClient, FileChecksum, FileKind, FileStatus, FileWriter, FsStats,
+    RenameOptions,
 };
 use mammoth_protocol::{DfsPath, ErrorCode};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -150,6 +151,10 @@ impl FileSystem for RemoteFs {
     fn replica_counts(&self, path: &str) -> Result<Vec<usize>, Fault> {
         let locations = self.client.block_locations(&parse(path)?, 0, u64::MAX >> 1)?;
         Ok(locations.blocks.iter().map(|block| block.nodes.len()).collect())
+    }
+
+    fn checksum(&self, path: &str) -> Result<Option<FileChecksum>, Fault> {
+        Ok(self.client.file_checksum(&parse(path)?, u64::MAX)?)
     }
 
     fn may(&self, path: &str, access: Access) -> Result<bool, Fault> {

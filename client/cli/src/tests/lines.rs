@@ -14,8 +14,8 @@ fn commands_that_do_not_exist() {
     assert_eq!((ran.status, ran.out.as_str()), (255, ""));
     assert!(ran.err.starts_with("-lsx: Unknown command\nUsage: dfs [generic options]\n\t[-admin "), "{}", ran.err);
     assert_eq!(bare(&["lsx"]).err.lines().next(), Some("lsx: Unknown command"));
-    let ran = bare(&["-checksum", "/f"]);
-    assert_eq!((ran.status, ran.err.as_str()), (1, "dfs: 'checksum' is not implemented yet\n"));
+    let ran = bare(&["-storagepolicies", "/f"]);
+    assert_eq!((ran.status, ran.err.as_str()), (1, "dfs: 'storagepolicies' is not implemented yet\n"));
     let ran = bare(&[]);
     assert_eq!(ran.status, 255);
     assert!(ran.err.starts_with("Usage: dfs [generic options]\n"), "{}", ran.err);

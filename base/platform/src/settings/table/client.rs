@@ -9,6 +9,8 @@ super::table! {
     DFS_BYTES_PER_CHECKSUM: Int("dfs.bytes-per-checksum", "512", 512, 512);
     /// Kind of checksum of new files.
     DFS_CHECKSUM_TYPE: Text("dfs.checksum.type", "CRC32C", &["CRC32C"]);
+    /// How checksums of blocks become that of a file: HDFS's MD5 of MD5s, or the CRC of the file's bytes.
+    DFS_CHECKSUM_COMBINE_MODE: Text("dfs.checksum.combine.mode", "MD5MD5CRC", &["MD5MD5CRC", "COMPOSITE_CRC"]);
     /// Size of the packets that a writer sends.
     DFS_CLIENT_WRITE_PACKET_SIZE: Bytes("dfs.client-write-packet-size", "64k", 512, 16 << 20);
     /// Packets that a writer may have on the way without an answer.

@@ -34,6 +34,7 @@ mod rpc;
 #[cfg(test)]
 mod testing;
 mod text;
+mod text_stream;
 mod types;
 mod writer;
 
@@ -43,6 +44,7 @@ pub use config::{ClientConfig, Components, ReplaceDatanode, ReplacePolicy};
 pub use error::ClientError;
 pub use jobs::JobClient;
 pub use reader::FileReader;
+pub use text_stream::TextStream;
 pub use types::{
     AdminState, BlockLocations, ContentSummary, CreateOptions, DatanodeInfo, FileKind, FileStatus, FsStats,
     ListingPage, LocatedBlock, RenameOptions, ReportKind, SafeModeAction, ServerDefaults,

@@ -65,6 +65,8 @@ operations! {
     "additional_datanode": Q(Query::AdditionalDatanode { .. }) => AdditionalDatanode;
     "check_access": Q(Query::CheckAccess { .. }) => CheckAccess;
     "health": Q(Query::Health) => Health;
+    "block_state": Q(Query::BlockState { .. }) => BlockState;
+    "corrupt_blocks": Q(Query::CorruptBlocks { .. }) => CorruptBlocks;
     "corrupt_files": Q(Query::CorruptFiles { .. }) => CorruptFiles;
     "register": R(Report::Register { .. }) => Register;
     "heartbeat": R(Report::Heartbeat(_)) => Heartbeat;

@@ -5,6 +5,7 @@
 //! journal.
 
 use crate::config::NamenodeConfig;
+use crate::doors::fsck::Fsck;
 use crate::doors::internal::DatanodeDoor;
 use crate::doors::pages::{Pages, PagesConfig};
 use crate::doors::rpc::{AdminRules, ClientDoor, ClientProtocol};
@@ -253,7 +254,17 @@ impl Started {
             place: format!("hdfs://{}", self.addrs.rpc),
         };
         let pages = Pages::new(config, self.driver.clone(), Arc::clone(&self.metrics), Arc::clone(&self.clock));
-        pages.router(self.hosts())
+        let core = &self.config.core;
+        let fsck = Fsck {
+            driver: self.driver.clone(),
+            groups: Groups::new(Arc::clone(&self.clock)),
+            clock: Arc::clone(&self.clock),
+            pool: self.identity.pool_id.clone(),
+            default_replication: self.config.defaults.replication,
+            min_replication: usize::from(core.replication_min),
+            user: self.config.page_user.clone(),
+        };
+        pages.router(self.hosts()).merge(fsck.router(self.hosts()))
     }
 
     fn datanode_door(&self) -> axum::Router {

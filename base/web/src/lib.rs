@@ -11,6 +11,7 @@
 //! - [`inbox`], [`mailbox`]: from the doors to the one thread that owns a state, and back
 //! - [`text`]: numbers, sizes, durations and times for people
 //! - [`metrics`]: the text that Prometheus scrapes
+//! - [`stream`]: text that is made while it is read
 //!
 //! What is absent: request signing between daemons, TLS, WebHDFS parameters, templates and JavaScript.
 
@@ -27,6 +28,7 @@ pub mod metrics;
 pub mod page;
 pub mod running;
 pub mod serve;
+pub mod stream;
 pub mod text;
 
 pub use error::HttpError;

@@ -41,13 +41,12 @@ pub(crate) fn find(typed: &str) -> Found {
 }
 
 /// Commands of Hadoop's shell and of its companions that are not built yet.
-const PLANNED: [&str; 15] = [
+const PLANNED: [&str; 14] = [
     "balancer",
     "concat",
     "createSnapshot",
     "deleteSnapshot",
     "expunge",
-    "fsck",
     "getfacl",
     "getfattr",
     "moveToLocal",
@@ -81,7 +80,7 @@ const GET: &str =
     "[-f] [-p] [-crc] [-ignoreCrc] [-t <thread count>] [-q <thread pool queue size>] <src> ... <localdst>";
 
 /// Every command that works.
-pub(crate) static COMMANDS: [Command; 37] = [
+pub(crate) static COMMANDS: [Command; 38] = [
     command(
         "admin",
         "report [-live] [-dead] [-decommissioning] [-enteringmaintenance] [-inmaintenance] [--json] | \
@@ -157,6 +156,15 @@ pub(crate) static COMMANDS: [Command; 37] = [
         c::find::run,
         "Shows every path that matches: -name or -iname with a pattern, -print, -print0; several hold together, with or \
          without -a.",
+    ),
+    command(
+        "fsck",
+        "<path> [-list-corruptfileblocks | [-move | -delete | -openforwrite] [-files [-blocks [-locations | -racks | \
+         -replicaDetails]]]] [-blockId <blk_Id> ...]",
+        c::fsck::run,
+        "Checks the files below a path for missing and corrupt blocks and for blocks with too few replicas. -move copies what \
+         can still be read of corrupt files to /lost+found, -delete deletes them. Ends with 0 for a healthy file system, with \
+         1 for a corrupt one.",
     ),
     command(
         "get",

@@ -7,6 +7,7 @@ mod buffers;
 mod compare;
 mod corruption;
 mod foreign;
+mod fsck;
 mod full_disks;
 mod jobs;
 mod leases;

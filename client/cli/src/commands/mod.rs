@@ -10,6 +10,7 @@ pub(crate) mod count;
 pub(crate) mod df;
 pub(crate) mod du;
 pub(crate) mod find;
+pub(crate) mod fsck;
 pub(crate) mod getmerge;
 pub(crate) mod help;
 pub(crate) mod ls;

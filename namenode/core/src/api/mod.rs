@@ -18,5 +18,6 @@ pub use config::CoreConfig;
 pub use query::{Answer, DatanodeKind, Query};
 pub use report::{Outcome, ReplicaOn, Report, SafeModeAction};
 pub use status::{
-    ContentSummary, DatanodeStatus, FileBlocks, FileStatus, FsStats, Health, Listing, LocatedBlock, Place, SafeMode,
+    BlockState, ContentSummary, DatanodeStatus, FileBlocks, FileStatus, FsStats, Health, Listing, LocatedBlock, Place,
+    ReplicaStanding, ReplicaStatus, SafeMode,
 };

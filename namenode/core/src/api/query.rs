@@ -1,7 +1,9 @@
 //! What changes nothing: questions and their answers.
 
-use super::status::{ContentSummary, DatanodeStatus, FileBlocks, FileStatus, FsStats, Health, Listing, LocatedBlock};
-use mammoth_protocol::{Block, DatanodeId, DfsPath, InodeId, StorageId};
+use super::status::{
+    BlockState, ContentSummary, DatanodeStatus, FileBlocks, FileStatus, FsStats, Health, Listing, LocatedBlock,
+};
+use mammoth_protocol::{Block, BlockId, DatanodeId, DfsPath, InodeId, StorageId};
 
 /// A question that changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +74,18 @@ pub enum Query {
     },
     /// [`Answer::Health`]: numbers for the status page and the health sentence.
     Health,
+    /// [`Answer::BlockState`]: all about one block and its replicas; `None` if no file owns it. Superusers only.
+    BlockState {
+        /// The block.
+        id: BlockId,
+    },
+    /// [`Answer::CorruptBlocks`]: blocks that no reader can get, ascending by id. Superusers only.
+    CorruptBlocks {
+        /// Only those after this one.
+        after: Option<BlockId>,
+        /// So many are looked at, at most.
+        max: usize,
+    },
     /// [`Answer::Paths`]: files with blocks that no reader can get.
     CorruptFiles {
         /// At most so many.
@@ -113,6 +127,15 @@ pub enum Answer {
     Unit,
     /// To [`Query::Health`].
     Health(Box<Health>),
+    /// To [`Query::BlockState`].
+    BlockState(Option<Box<BlockState>>),
+    /// To [`Query::CorruptBlocks`].
+    CorruptBlocks {
+        /// The blocks with their files.
+        found: Vec<(BlockId, DfsPath)>,
+        /// There may be more after this one.
+        next: Option<BlockId>,
+    },
     /// To [`Query::CorruptFiles`].
     Paths(Vec<DfsPath>),
 }

@@ -1,7 +1,7 @@
 //! What clients and pages learn: files, blocks, datanodes, numbers.
 
 use mammoth_protocol::internal::DatanodeAddr;
-use mammoth_protocol::{Block, DatanodeId, InodeId, StorageId};
+use mammoth_protocol::{Block, DatanodeId, DfsPath, InodeId, StorageId};
 use serde::{Deserialize, Serialize};
 
 /// Everything a client learns of a file or folder.
@@ -84,6 +84,41 @@ pub struct Place {
     pub addr: DatanodeAddr,
     /// Its rack.
     pub rack: String,
+}
+
+/// What a replica counts for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplicaStanding {
+    /// It is good.
+    Live,
+    /// It is good, and to be deleted as there are enough.
+    Excess,
+    /// It is known to be bad.
+    Corrupt,
+    /// It is being written.
+    Written,
+}
+
+/// A replica of a block on a live datanode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplicaStatus {
+    /// Where it is.
+    pub place: Place,
+    /// What it counts for.
+    pub standing: ReplicaStanding,
+    /// Its volume has told of all its replicas since the datanode last registered.
+    pub trusted: bool,
+}
+
+/// A block, whose it is, and its replicas.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockState {
+    /// The file that owns it.
+    pub file: DfsPath,
+    /// Replicas wanted.
+    pub wanted: u16,
+    /// The replicas.
+    pub replicas: Vec<ReplicaStatus>,
 }
 
 /// Counts below a path; a folder counts itself.

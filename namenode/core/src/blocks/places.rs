@@ -6,7 +6,7 @@ use super::judge::{Verdict, judge};
 use super::mix::Mix;
 use super::odd::Replica;
 use super::table::{Entry, Slot};
-use crate::api::Place;
+use crate::api::{Place, ReplicaStanding, ReplicaStatus};
 use mammoth_protocol::BlockId;
 use mammoth_protocol::internal::ReplicaState;
 use std::net::IpAddr;
@@ -83,6 +83,29 @@ impl BlockMap {
         let corrupt = sound.is_empty() && !bad.is_empty();
         let last_resort = if corrupt { bad } else { sound };
         (self.sorted(entry, last_resort.iter().map(|r| r.volume).collect(), near), corrupt)
+    }
+
+    /// All replicas of a block on live datanodes, those set aside included.
+    #[must_use]
+    pub fn replica_states(&self, id: BlockId) -> Vec<ReplicaStatus> {
+        let Some(slot) = self.table.find(id) else { return Vec::new() };
+        let entry = self.table.get(slot);
+        let in_place = self.replicas(slot).into_iter().map(|replica| {
+            let standing = match judge(entry, &replica) {
+                Verdict::Good if replica.doomed => ReplicaStanding::Excess,
+                Verdict::Good => ReplicaStanding::Live,
+                Verdict::Bad => ReplicaStanding::Corrupt,
+                Verdict::Unsettled => ReplicaStanding::Written,
+            };
+            (replica.volume, standing)
+        });
+        let aside = self.odd(slot).aside.iter().map(|aside| (aside.volume, ReplicaStanding::Corrupt));
+        let all = in_place.chain(aside).filter(|(volume, _)| self.cluster.volume(*volume).serving());
+        let status = |(volume, standing)| {
+            let trusted = self.cluster.volume(volume).trusted();
+            self.cluster.place(volume).map(|place| ReplicaStatus { place, standing, trusted })
+        };
+        all.filter_map(status).collect()
     }
 
     /// The pipeline of a block under construction, in its order; volumes whose datanode never registered are left out.

@@ -3,6 +3,7 @@
 //! A query tells which inodes its answer (or refusal) depends on, so that the driver can hold the answer back while an edit
 //! of one of them is not durable yet: no client learns of something that a crash could undo.
 
+mod fsck;
 mod health;
 mod listing;
 mod locations;
@@ -70,6 +71,8 @@ impl<'a> Asker<'a, '_> {
                 Ok(Answer::Unit)
             }
             Query::Health => Ok(Answer::Health(Box::new(self.state.health(self.now)))),
+            Query::BlockState { id } => self.block_state(*id),
+            Query::CorruptBlocks { after, max } => self.corrupt_blocks(*after, *max),
             Query::CorruptFiles { max } => Ok(Answer::Paths(self.corrupt_files(*max))),
         }
     }

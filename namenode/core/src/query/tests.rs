@@ -244,3 +244,23 @@ fn answers_name_what_they_depend_on() {
     let edits = crate::testing::edits_of(&world, &root(), &add_block("/d/a", "c", None));
     assert!(edits.is_empty(), "it is closed");
 }
+
+#[test]
+fn blocks_that_nobody_can_read_and_single_ones_are_told_to_superusers_only() {
+    let mut world = World::with_nodes();
+    world.create("/f", "c");
+    let block = world.add_block("/f", "c", None);
+    let state = |world: &World, id| match world.ask(&root(), Query::BlockState { id }) {
+        Ok(Answer::BlockState(state)) => state,
+        other => panic!("{other:?}"),
+    };
+    let found = state(&world, block.id).expect("the file's");
+    assert_eq!((found.file, found.wanted), (path("/f"), 3));
+    assert_eq!(state(&world, mammoth_protocol::BlockId(5)), None);
+    let none = Ok(Answer::CorruptBlocks { found: Vec::new(), next: None });
+    assert_eq!(world.ask(&root(), Query::CorruptBlocks { after: None, max: 10 }), none);
+    let other = mammoth_protocol::Caller { user: "somebody".to_owned(), ..root() };
+    for query in [Query::BlockState { id: block.id }, Query::CorruptBlocks { after: None, max: 10 }] {
+        assert_eq!(world.ask(&other, query).expect_err("refused").code, ErrorCode::AccessControl);
+    }
+}

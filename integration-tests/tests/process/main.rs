@@ -6,6 +6,7 @@ mod bad_input;
 mod buffers;
 mod compare;
 mod corruption;
+mod following;
 mod foreign;
 mod fsck;
 mod full_disks;

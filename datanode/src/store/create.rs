@@ -39,6 +39,7 @@ impl Store {
             let busy = self.map.with(new.block.id, |entry, state| self.create_in(new, entry, state));
             match busy? {
                 Attempt::Made(writer) => return Ok(*writer),
+                Attempt::Again => {}
                 Attempt::Busy(writing) => self.stop_other(new.block, &writing)?,
             }
         }
@@ -62,8 +63,15 @@ impl Store {
         let (volume, promise) = self.choose_volume(new.block, new.storage)?;
         let place = if new.temporary { Place::Tmp } else { Place::Rbw };
         let dir = place.dir(&volume.dirs, new.block.id);
-        let made = make_files(&dir, new).inspect_err(|error| self.note_failure(&volume, error));
-        let files = made.map_err(|error| if error.is_no_space() { volume.no_space(new.block) } else { error })?;
+        let files = match make_files(&dir, new) {
+            Ok(files) => files,
+            Err(error) if error.is_no_space() => return Err(volume.no_space(new.block)),
+            Err(error) => {
+                self.note_failure(&volume, &error);
+                // The volume is out of service now: another one may do. Each can fail once.
+                return if volume.failure().is_some() { Ok(Attempt::Again) } else { Err(error) };
+            }
+        };
         volume.charge_existing(footprint(0));
         let writing = Writing::new(Tide::default(), Some(Arc::clone(&new.stop)));
         let (id, stamp) = (new.block.id, new.block.stamp);
@@ -116,6 +124,8 @@ pub(super) enum Attempt {
     Made(Box<ReplicaWriter>),
     /// It has a writer, who must stop first.
     Busy(Arc<Writing>),
+    /// A volume failed meanwhile, another try may do.
+    Again,
 }
 
 fn make_files(dir: &Path, new: &NewReplica) -> Result<Files> {

@@ -82,6 +82,8 @@ pub(crate) struct Store {
     pub(crate) identity: ClusterIdentity,
     rules: StoreRules,
     volumes: Vec<Arc<Volume>>,
+    /// Configured folders that could not be used at the start.
+    unusable: usize,
     /// Where choosing a volume begins next time.
     next_volume: AtomicUsize,
     map: ReplicaMap,
@@ -224,9 +226,8 @@ impl Store {
             return;
         }
         tracing::error!(storage = %volume.id, folder = %volume.root.display(), reason, "volume failed");
-        let failed = self.volumes.iter().filter(|v| v.failure().is_some()).count();
-        let tolerated = self.rules.failures_tolerated.unwrap_or(usize::MAX).min(self.volumes.len().saturating_sub(1));
-        if failed > tolerated {
+        let failed = self.unusable + self.volumes.iter().filter(|v| v.failure().is_some()).count();
+        if failed > tolerated(self.rules.failures_tolerated, self.unusable + self.volumes.len()) {
             self.shutdown.fatal(format!("volume {} failed: {reason}", volume.root.display()));
         }
         // Entries are forgotten by the upkeep worker, as the caller may hold one of them.
@@ -258,6 +259,11 @@ impl Store {
             }
         }
     }
+}
+
+/// How many of `volumes` volumes may fail: as many as the settings say, but not the last one.
+fn tolerated(setting: Option<usize>, volumes: usize) -> usize {
+    setting.unwrap_or(usize::MAX).min(volumes.saturating_sub(1))
 }
 
 /// Refuses a replica that is older than wanted.

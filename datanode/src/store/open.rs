@@ -26,6 +26,8 @@ use std::sync::{Arc, Mutex};
 #[derive(Debug)]
 pub(crate) struct LockedVolumes {
     folders: Vec<Folder>,
+    /// Folders that are unusable.
+    unusable: usize,
     identity: Option<ClusterIdentity>,
     datanode: Option<DatanodeId>,
 }
@@ -61,7 +63,7 @@ impl LockedVolumes {
                 Ok(folder) => folders.push(folder),
                 Err(error @ DatanodeError::Platform(PlatformError::Io { .. })) => {
                     unusable += 1;
-                    if unusable > tolerated.unwrap_or(usize::MAX).min(dirs.len().saturating_sub(1)) {
+                    if unusable > super::tolerated(tolerated, dirs.len()) {
                         return Err(error);
                     }
                     tracing::error!(folder = %root.display(), %error, "volume unusable, going on without it");
@@ -69,7 +71,7 @@ impl LockedVolumes {
                 Err(error) => return Err(error),
             }
         }
-        let mut locked = Self { folders, identity: None, datanode: None };
+        let mut locked = Self { folders, unusable, identity: None, datanode: None };
         locked.compare()?;
         Ok(locked)
     }
@@ -110,10 +112,13 @@ impl LockedVolumes {
         if let (Some(found), Some(folder)) = (&self.identity, self.folders.iter().find(|f| f.version.is_some())) {
             version::check_identity(&folder.version_path(), found, opening.identity)?;
         }
+        let mut failures = Failures::new(opening.rules.failures_tolerated, self.unusable, self.folders.len());
         let mut volumes = Vec::new();
         for folder in self.folders {
-            volumes.push(folder.into_volume(&opening, datanode)?);
+            let root = folder.root.clone();
+            volumes.extend(failures.pass(&root, folder.into_volume(&opening, datanode))?);
         }
+        let unusable = failures.count;
         let boot_id = process::boot_id().unwrap_or_default();
         let now = wall_ms(opening.clock);
         let scans: Vec<Result<(Scanned, VolumeState)>> = std::thread::scope(|scope| {
@@ -126,6 +131,7 @@ impl LockedVolumes {
             identity: opening.identity.clone(),
             rules: opening.rules,
             volumes,
+            unusable,
             next_volume: AtomicUsize::new(0),
             map: ReplicaMap::default(),
             events: EventHub::default(),
@@ -135,8 +141,11 @@ impl LockedVolumes {
             shutdown: opening.shutdown,
         };
         let mut seen = HighWater::default();
-        for scanned in scans {
-            let (scanned, state) = scanned?;
+        for (volume, scanned) in store.volumes.iter().zip(scans) {
+            if let Err(error) = &scanned {
+                volume.fail(error.to_string());
+            }
+            let Some((scanned, state)) = failures.pass(&volume.root, scanned)? else { continue };
             seen.term = seen.term.max(state.seen.term);
             seen.seq = seen.seq.max(state.seen.seq);
             seen.block = seen.block.max(state.seen.block);
@@ -144,6 +153,31 @@ impl LockedVolumes {
         }
         *store.seen_lock() = seen;
         Ok(Arc::new(store))
+    }
+}
+
+/// Volumes that fail while they are opened.
+struct Failures {
+    count: usize,
+    tolerated: usize,
+}
+
+impl Failures {
+    fn new(setting: Option<usize>, unusable: usize, usable: usize) -> Self {
+        Self { count: unusable, tolerated: super::tolerated(setting, unusable + usable) }
+    }
+
+    /// Passes over a disk that fails, as long as that may be; all else is an error.
+    fn pass<T>(&mut self, root: &Path, result: Result<T>) -> Result<Option<T>> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if error.is_disk_failure() && self.count < self.tolerated => {
+                self.count += 1;
+                tracing::error!(folder = %root.display(), %error, "volume unusable, going on without it");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 

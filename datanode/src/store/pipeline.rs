@@ -69,6 +69,7 @@ impl Store {
             let entry = self.map.find(block.id).ok_or(DatanodeError::NotFound { block })?;
             match self.attempt(&job, &entry) {
                 Ok(Attempt::Made(writer)) => return Ok(*writer),
+                Ok(Attempt::Again) => {}
                 Ok(Attempt::Busy(writing)) => self.stop_other(block, &writing)?,
                 Err(DatanodeError::Bad { block: bad, storage, reason }) => {
                     self.set_aside(storage, bad, &reason);

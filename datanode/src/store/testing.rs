@@ -34,7 +34,7 @@ pub(crate) fn open_dirs(
     seed: u64,
 ) -> Result<Arc<Store>> {
     let entropy = SeededEntropy::new(seed);
-    LockedVolumes::lock(dirs, Some(0))?.open(Opening {
+    LockedVolumes::lock(dirs, rules.failures_tolerated)?.open(Opening {
         identity,
         rules,
         clock: &SystemClock,

@@ -5,4 +5,5 @@ mod oracle;
 mod refuse;
 mod space;
 mod states;
+mod volumes;
 mod wrong_bytes;

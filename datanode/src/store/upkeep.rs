@@ -1,5 +1,5 @@
-//! What a volume needs now and then: its free space is asked for, what it remembers is written down, and all that was
-//! written is made durable, so that a crash of the machine leaves little to verify.
+//! What a volume needs now and then: it is tried whether it still works, its free space is asked for, what it remembers is
+//! written down, and all that was written is made durable, so that a crash of the machine leaves little to verify.
 
 use super::state::VolumeState;
 use super::volume::Volume;
@@ -16,6 +16,9 @@ const SAVE_MS: u64 = 10_000;
 /// Pause between two syncs of a whole volume. Shorter costs disk time, longer costs verifying after a crash.
 const SYNC_MS: u64 = 5 * 60 * 1000;
 
+/// Pause between two tries whether a volume works that nobody may be using.
+const PROBE_MS: u64 = 30_000;
+
 /// Looks after one volume.
 pub(crate) struct Upkeep {
     name: String,
@@ -25,6 +28,7 @@ pub(crate) struct Upkeep {
     saved: VolumeState,
     next_save_ms: u64,
     next_sync_ms: u64,
+    next_probe_ms: u64,
 }
 
 impl Store {
@@ -39,6 +43,7 @@ impl Store {
             saved: volume.state().clone(),
             next_save_ms: now.saturating_add(SAVE_MS),
             next_sync_ms: now.saturating_add(SYNC_MS),
+            next_probe_ms: now.saturating_add(PROBE_MS),
         };
         self.volumes.iter().enumerate().map(make).collect()
     }
@@ -71,6 +76,10 @@ impl Upkeep {
     fn look(&mut self) -> Result<()> {
         self.volume.refresh()?;
         let now = self.clock.now().monotonic_ms;
+        if now >= self.next_probe_ms {
+            self.next_probe_ms = now.saturating_add(PROBE_MS);
+            self.volume.probe()?;
+        }
         if now >= self.next_sync_ms {
             self.next_sync_ms = now.saturating_add(SYNC_MS);
             let synced_ms = self.sync().inspect_err(|_| self.volume.mark_dirty())?;

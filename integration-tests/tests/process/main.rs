@@ -22,3 +22,4 @@ mod replication;
 mod rubbish;
 mod shell;
 mod short_circuit;
+mod volumes;

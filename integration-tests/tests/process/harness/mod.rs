@@ -6,7 +6,7 @@ mod disks;
 mod programs;
 mod recorder;
 
-pub(crate) use cluster::{Cluster, Options, alive};
+pub(crate) use cluster::{Cluster, Options, alive, files_below};
 pub(crate) use data::{Random, bytes_of, words_of};
 pub(crate) use programs::{Run, program, run};
 pub(crate) use recorder::{Recorder, Recording};

@@ -28,6 +28,7 @@ impl DaemonHandle {
     /// # Errors
     /// One line: a bad setting, a port in use, a folder of another cluster.
     pub fn start(role: Role, settings: &Settings) -> Result<Self, String> {
+        mammoth_platform::process::raise_open_files();
         match role {
             Role::Namenode => {
                 let config = mammoth_namenode::NamenodeConfig::from_settings(settings).map_err(|e| e.to_string())?;

@@ -17,6 +17,21 @@ fn status_field_kib(status: &str, field: &str) -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
+/// Raises the number of files and sockets that this process may have open as far as it may: the usual soft limit of 1024 is
+/// there for programs that use `select`. Gives what it may have open now, `None` for any number.
+pub fn raise_open_files() -> Option<u64> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limits = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limits.maximum, maximum: limits.maximum };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limits.maximum,
+        Err(error) => {
+            tracing::debug!(%error, "the limit of open files stays as it is");
+            limits.current
+        }
+    }
+}
+
 /// Processor time that this process has used, in seconds.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "nanoseconds do not matter beyond 2^53 seconds")]

@@ -2,7 +2,9 @@
 //!
 //! The number of connections is bounded. When it is reached, the connection that has been idle for the longest time is closed
 //! in favour of the new one, so that any number of silent connections costs a bounded amount of memory and keeps nobody out. A
-//! connection that works on a request is never closed for another.
+//! connection that works on a request is never closed for another, unless its client takes no bytes of the answer.
+
+mod stalling;
 
 use axum::Router;
 use axum::body::Body;
@@ -13,6 +15,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use stalling::Stalling;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -29,13 +32,20 @@ pub struct ServeLimits {
     pub connections: usize,
     /// How long a client may take to send the head of a request; the pause between two requests of a connection counts.
     pub head: Duration,
+    /// How long a client may take nothing of an answer.
+    pub stall: Duration,
     /// How long requests in progress may take to end once the door closes.
     pub drain: Duration,
 }
 
 impl Default for ServeLimits {
     fn default() -> Self {
-        Self { connections: 512, head: Duration::from_secs(20), drain: Duration::from_secs(2) }
+        Self {
+            connections: 512,
+            head: Duration::from_secs(20),
+            stall: Duration::from_secs(60),
+            drain: Duration::from_secs(2),
+        }
     }
 }
 
@@ -120,6 +130,8 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ServeLimits, s
                 Ok((stream, peer)) => door.admit(stream, peer),
                 Err(error) => {
                     tracing::warn!(%error, "accept failed");
+                    // Descriptors run out before the bound is reached, if the system says so.
+                    door.evict();
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },
@@ -208,7 +220,7 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Stalling::new(stream, limits.stall)), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

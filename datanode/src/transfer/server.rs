@@ -63,6 +63,18 @@ impl<S> Default for Sockets<S> {
     }
 }
 
+impl<S: AsFd> Table<S> {
+    /// Closes the connection that has waited for an operation since the longest time: a new one may be about to say what it
+    /// wants. `None` if all are at work.
+    fn close_idle(&self) -> Option<()> {
+        let idle = self.open.iter().filter(|(_, conn)| conn.idle.load(Ordering::Relaxed));
+        let (_, idle) = idle.min_by_key(|(id, _)| **id)?;
+        idle.idle.store(false, Ordering::Relaxed);
+        idle.close();
+        Some(())
+    }
+}
+
 impl<S: AsFd> Sockets<S> {
     fn lock(&self) -> MutexGuard<'_, Table<S>> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
@@ -85,12 +97,7 @@ impl<S: AsFd> Sockets<S> {
             return None;
         }
         if table.open.len() >= max {
-            // The one that has been here for the longest: a new one may be about to say what it wants.
-            let idle = table.open.iter().filter(|(_, conn)| conn.idle.load(Ordering::Relaxed));
-            let idle = idle.min_by_key(|(id, _)| **id).map(|(_, conn)| conn);
-            let idle = idle?;
-            idle.idle.store(false, Ordering::Relaxed);
-            idle.close();
+            table.close_idle()?;
             if table.open.len() >= max.saturating_add(SURPLUS) {
                 return None;
             }
@@ -100,6 +107,11 @@ impl<S: AsFd> Sockets<S> {
         let id = table.next;
         table.open.insert(id, Arc::clone(&conn));
         Some((id, conn))
+    }
+
+    /// Closes one connection that waits for an operation, if there is one.
+    fn close_idle(&self) {
+        let _ = self.lock().close_idle();
     }
 
     fn forget(&self, id: u64) {
@@ -250,6 +262,8 @@ impl<D: Door> Server<D> {
                         break;
                     }
                     tracing::warn!(door = self.door.name(), %error, "cannot accept a connection");
+                    // Descriptors run out before the bound is reached, if the system says so.
+                    D::sockets(&self.context).close_idle();
                 }
             }
         }

@@ -6,6 +6,7 @@ mod bad_input;
 mod buffers;
 mod compare;
 mod corruption;
+mod crowd;
 mod following;
 mod foreign;
 mod fsck;

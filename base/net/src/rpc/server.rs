@@ -2,17 +2,20 @@
 //!
 //! Each connection has a task that reads and one that writes; each call runs as a task of its own, so answers leave in the
 //! order in which they are ready. Calls in flight are bounded per connection, and a client that does not read its answers
-//! is no longer read from. Connections that send nothing, nonsense or half a frame are closed after a time.
+//! is no longer read from. Connections that send nothing, nonsense or half a frame are closed after a time, and sooner if
+//! others want their places ([`crowd`]).
 //!
 //! It never interprets a method: that is the handler's.
 
 mod connection;
+mod crowd;
 mod frames;
 mod threads;
 
 pub use threads::ConnectionThreads;
 
 use bytes::Bytes;
+use crowd::{Activity, Crowd};
 use mammoth_platform::Shutdown;
 use mammoth_protocol::limits::PRINCIPAL_BYTES_MAX;
 use mammoth_protocol::rpc::RpcFailure;
@@ -26,7 +29,6 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
 
 /// One call, ready for a handler.
 #[derive(Clone, Debug)]
@@ -98,7 +100,7 @@ pub struct ServerLimits {
     pub frame_bytes: usize,
     /// Bytes of long requests (above 64 KiB) that are read or in work, over all connections.
     pub request_bytes: usize,
-    /// Connections at a time; further ones are closed at once.
+    /// Connections at a time; a further one takes the place of an idle one, or is closed at once.
     pub connections: usize,
     /// Calls of one connection that are in work or whose answer is not written yet.
     pub calls_per_connection: usize,
@@ -156,42 +158,45 @@ pub async fn serve(
         stop.send_replace(true);
     });
     let shared = Arc::new(Shared::new(handler, limits));
-    let slots = Arc::new(Semaphore::new(shared.limits.connections));
-    let mut connections = JoinSet::new();
+    let mut crowd = Crowd::new(shared.limits.connections);
     let mut ended = stopped.clone();
     let mut full = false;
     loop {
         tokio::select! {
             biased;
             () = until_stopped(&mut ended) => break,
-            Some(_) = connections.join_next() => {}
+            true = crowd.ended() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    let slot = Arc::clone(&slots).try_acquire_owned().ok();
-                    if slot.is_none() && !full {
-                        tracing::warn!(%peer, limit = shared.limits.connections, "too many RPC connections, refusing more");
+                    let room = crowd.make_room();
+                    if !room && !full {
+                        tracing::warn!(%peer, limit = shared.limits.connections, "all RPC connections are at work, refusing more");
                     }
-                    full = slot.is_none();
-                    let Some(slot) = slot else { continue };
-                    let (shared, stopped) = (Arc::clone(&shared), stopped.clone());
-                    let serve = async move |stream| {
-                        tcp_connection(stream, peer, &shared, stopped).await;
-                        drop(slot);
-                    };
-                    match &mut threads {
-                        Some(threads) => threads.spawn(&mut connections, stream, serve),
-                        None => drop(connections.spawn(serve(stream))),
+                    full = !room;
+                    if room {
+                        let (shared, stopped) = (Arc::clone(&shared), stopped.clone());
+                        crowd.admit(|activity, tasks| {
+                            let serve = async move |stream| {
+                                tcp_connection(stream, peer, &shared, &activity, stopped).await;
+                            };
+                            match &mut threads {
+                                Some(threads) => threads.spawn(tasks, stream, serve),
+                                None => Some(tasks.spawn(serve(stream))),
+                            }
+                        });
                     }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept an RPC connection");
+                    // Descriptors run out before the bound is reached, if the system says so.
+                    crowd.evict();
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },
         }
     }
     drop(listener);
-    while connections.join_next().await.is_some() {}
+    while crowd.ended().await {}
     drop(subscription);
 }
 
@@ -203,7 +208,13 @@ async fn until_stopped(stopped: &mut watch::Receiver<bool>) {
 /// Pause after a failed accept: the usual cause, too many open files, does not go away at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-async fn tcp_connection(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, stopped: watch::Receiver<bool>) {
+async fn tcp_connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    shared: &Arc<Shared>,
+    activity: &Arc<Activity>,
+    stopped: watch::Receiver<bool>,
+) {
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     let options = stream.set_nodelay(true).and_then(|()| socket2::SockRef::from(&stream).set_keepalive(true));
     if let Err(error) = options {
@@ -211,7 +222,7 @@ async fn tcp_connection(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared
         return;
     }
     let (read, write) = stream.into_split();
-    connection::run(read, write, peer, shared, stopped).await;
+    connection::run(read, write, peer, shared, activity, stopped).await;
 }
 
 /// Serves one connection over any stream, until it ends or the shutdown is triggered.
@@ -229,7 +240,7 @@ pub async fn serve_stream<S>(
         stop.send_replace(true);
     });
     let (read, write) = tokio::io::split(stream);
-    connection::run(read, write, peer, &Arc::new(Shared::new(handler, limits)), stopped).await;
+    connection::run(read, write, peer, &Arc::new(Shared::new(handler, limits)), &Arc::default(), stopped).await;
     drop(subscription);
 }
 

@@ -5,6 +5,7 @@
 //!        ── call task ──┼── writer        which the writer returns once the answer is written
 //! ```
 
+use super::crowd::{Activity, Working};
 use super::frames::{FrameEnd, FrameReader, HANDSHAKE_FRAME_MAX};
 use super::{RpcCall, Shared};
 use bytes::BytesMut;
@@ -71,6 +72,7 @@ pub(super) async fn run<R, W>(
     write: W,
     peer: SocketAddr,
     shared: &Arc<Shared>,
+    activity: &Arc<Activity>,
     mut stopped: watch::Receiver<bool>,
 ) where
     R: AsyncRead + Unpin,
@@ -81,13 +83,13 @@ pub(super) async fn run<R, W>(
     let (replies, queue) = mpsc::channel(limits.calls_per_connection + HANDSHAKE_FRAMES);
     let calls = Arc::new(Semaphore::new(limits.calls_per_connection));
     let others = InFlight { calls: Arc::clone(&calls), most: limits.calls_per_connection };
-    let mut writer = tokio::spawn(write_replies(write, queue, limits.stall, others));
+    let mut writer = Task(tokio::spawn(write_replies(write, queue, limits.stall, others)));
     let mut reader = FrameReader::new(read);
     let end = tokio::select! {
         biased;
         () = super::until_stopped(&mut stopped) => None,
-        end = read_calls(&mut reader, &replies, peer, shared, &calls) => Some(end),
-        _ = &mut writer => {
+        end = read_calls(&mut reader, &replies, peer, (shared, activity), &calls) => Some(end),
+        _ = &mut writer.0 => {
             tracing::debug!(%peer, "RPC client does not take its answers");
             return;
         }
@@ -96,11 +98,20 @@ pub(super) async fn run<R, W>(
     let answered = last_words(end, &replies, peer);
     drop(replies);
     // The writer ends when the last call in flight has answered.
-    if timeout(time, &mut writer).await.is_err() {
-        writer.abort();
+    if timeout(time, &mut writer.0).await.is_err() {
+        writer.0.abort();
     }
     if answered {
         reader.discard(LINGER_BYTES, LINGER).await;
+    }
+}
+
+/// A task that ends with its owner, so that a connection which is given up leaves nothing behind.
+struct Task(tokio::task::JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -149,7 +160,7 @@ async fn read_calls<R: AsyncRead + Unpin>(
     reader: &mut FrameReader<R>,
     replies: &mpsc::Sender<Reply>,
     peer: SocketAddr,
-    shared: &Arc<Shared>,
+    (shared, activity): (&Arc<Shared>, &Arc<Activity>),
     calls: &Arc<Semaphore>,
 ) -> End {
     let limits = &shared.limits;
@@ -158,10 +169,13 @@ async fn read_calls<R: AsyncRead + Unpin>(
         Ok(Err(end)) => return end,
         Err(_) => return End::Frames(FrameEnd::Stalled),
     };
+    activity.introduced();
     let caller = Caller { user: context.user.into(), real_user: context.real_user.map(Into::into), peer };
     loop {
         match next_call(reader, calls, shared).await {
-            Ok(Some((call, permits))) => start(call, permits, &caller, replies, shared),
+            Ok(Some((call, permits))) => {
+                start(call, permits, &caller, replies, (shared, activity));
+            }
             Ok(None) => {}
             Err(End::Frames(FrameEnd::Idle)) if calls.available_permits() < limits.calls_per_connection => {}
             Err(end) => return end,
@@ -240,8 +254,15 @@ async fn next_call<R: AsyncRead + Unpin>(
 }
 
 /// Starts a call as a task of its own.
-fn start(call: Call, permits: Permits, caller: &Caller, replies: &mpsc::Sender<Reply>, shared: &Arc<Shared>) {
-    let answer = Answer { to: call.reply_to, replies: replies.clone(), permits: Some(permits) };
+fn start(
+    call: Call,
+    permits: Permits,
+    caller: &Caller,
+    replies: &mpsc::Sender<Reply>,
+    (shared, activity): (&Arc<Shared>, &Arc<Activity>),
+) {
+    let answer =
+        Answer { to: call.reply_to, replies: replies.clone(), permits: Some(permits), _working: activity.call() };
     if call.version != rpc::PROTOCOL_VERSION {
         return answer.failure(&RpcFailure::protocol_version_mismatch(&call.protocol, call.version));
     }
@@ -271,6 +292,7 @@ struct Answer {
     to: ReplyTo,
     replies: mpsc::Sender<Reply>,
     permits: Option<Permits>,
+    _working: Working,
 }
 
 impl Answer {

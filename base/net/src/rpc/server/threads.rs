@@ -6,7 +6,7 @@
 use std::io;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 /// Stack of such a thread; nothing there recurses.
 const STACK_BYTES: usize = 512 * 1024;
@@ -59,10 +59,11 @@ impl ConnectionThreads {
         connections: &mut JoinSet<()>,
         stream: TcpStream,
         serve: impl FnOnce(TcpStream) -> F + Send + 'static,
-    ) where
+    ) -> Option<AbortHandle>
+    where
         F: Future<Output = ()> + Send,
     {
-        let Some(Some(runtime)) = self.runtimes.get(self.next % self.runtimes.len().max(1)) else { return };
+        let runtime = self.runtimes.get(self.next % self.runtimes.len().max(1))?.as_ref()?;
         self.next = self.next.wrapping_add(1);
         // It leaves the reactor of this thread, and enters that of the other.
         let moved = stream.into_std();
@@ -72,6 +73,6 @@ impl ConnectionThreads {
                 Err(error) => tracing::warn!(%error, "an RPC connection cannot be handed to its thread"),
             }
         };
-        connections.spawn_on(task, runtime.handle());
+        Some(connections.spawn_on(task, runtime.handle()))
     }
 }

@@ -109,15 +109,25 @@ fn a_frame_that_does_not_go_on_is_given_up() {
 }
 
 #[test]
-fn connections_beyond_the_limit_are_closed_at_once() {
+fn a_connection_beyond_the_limit_takes_the_place_of_a_silent_one_but_of_none_at_work() {
     let server = Server::start(ServerLimits { connections: 2, ..ServerLimits::default() });
     let mut first = server.session();
-    let second = server.session();
     first.send_call(1, PROTOCOL, "echo", "a");
     first.text();
-    let mut third = server.peer();
-    assert_eq!(third.rest(), b"");
-    drop(second);
+    let mut silent = server.peer();
+    let mut third = server.session();
+    assert_eq!(silent.rest(), b"", "who said nothing goes before who did");
+    third.send_call(2, PROTOCOL, "echo", "b");
+    assert_eq!(third.text(), (2, "b".to_owned()));
+    for (call_id, peer) in [(3, &mut first), (4, &mut third)] {
+        peer.send_call(call_id, PROTOCOL, "wait", "w");
+    }
+    eventually("both are at work", || server.handler.running.load(Ordering::SeqCst) == 2);
+    let mut fourth = server.peer();
+    assert_eq!(fourth.rest(), b"");
+    server.handler.gate.add_permits(2);
+    assert_eq!((first.text(), third.text()), ((3, "w".to_owned()), (4, "w".to_owned())));
+    drop((first, third));
     eventually("a slot is free again", || {
         let mut peer = server.peer();
         let mut bytes = BytesMut::from(&b"hrpc\x09\x00\x00"[..]);

@@ -25,6 +25,16 @@ fn plain(run: &Run) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
+/// Waits until every block has so many replicas, as `complete` waits for one only.
+#[track_caller]
+fn settled(cluster: &Cluster, replicas: u32) -> Run {
+    let wanted = format!(" Average block replication:\t{replicas}.0\n");
+    poll("all replicas are known", Duration::from_secs(20), || {
+        let run = fsck(cluster, &["/"]);
+        if run.text().contains(&wanted) { Ok(run) } else { Err(run.text()) }
+    })
+}
+
 fn user() -> String {
     std::env::var("HADOOP_USER_NAME").unwrap_or_else(|_| "root".to_owned())
 }
@@ -35,7 +45,7 @@ fn a_healthy_file_system_looks_as_in_hdfs() {
     cluster.dfs(&["mkdir", "-p", "/d/e"]).ok();
     cluster.put("/d/a", &bytes_of(50, MIB + 100));
     cluster.put("/d/z", b"");
-    let run = fsck(&cluster, &["/"]);
+    let run = settled(&cluster, 3);
     assert_eq!(run.code, 0, "{}", run.err);
     let asked = format!("Connecting to namenode via http://{}/fsck?ugi=", cluster.addr("namenode", "http"));
     assert!(run.err.starts_with(&asked) && run.err.ends_with("&path=/\n"), "{}", run.err);
@@ -141,7 +151,7 @@ fn lost_blocks_make_it_corrupt_and_are_moved_and_deleted() {
 fn under_replicated_and_open_files_are_told() {
     let cluster = Cluster::start(Options::fast().datanodes(2));
     cluster.put("/a", b"two of three");
-    let text = fsck(&cluster, &["/"]).ok().text();
+    let text = settled(&cluster, 2).ok().text();
     assert!(text.contains("\n/a:  Under replicated BP-"), "{text}");
     let part = ". Target Replicas is 3 but found 2 live replica(s), 0 decommissioned replica(s), 0 decommissioning replica(s).\n";
     assert!(text.contains(part), "{text}");
@@ -190,8 +200,10 @@ fn the_route_keeps_to_permissions_and_refuses_browsers_and_readers_that_go_away_
     assert!(refused.contains("Superuser privilege is required"), "{refused}");
     let refused = get(&cluster, &format!("{route}&delete=1"), "User-Agent: Mozilla/5.0\r\n", 1 << 20);
     assert!(refused.starts_with("HTTP/1.1 403 "), "{refused}");
-    let refused = get(&cluster, "/fsck?move=1", "", 1 << 20);
-    assert!(refused.contains("FAILED"), "{refused}");
+    for what in ["move", "replicate"] {
+        let refused = get(&cluster, &format!("/fsck?{what}=1"), "", 1 << 20);
+        assert!(refused.contains(what) && refused.ends_with("FAILED\r\n0\r\n\r\n"), "{refused}");
+    }
     // More often than checks may run at a time: each ended with its reader.
     let names: Vec<String> = (0..600).map(|n| format!("/many/d{n:03}")).collect();
     let mut args = vec!["mkdir", "-p"];

@@ -21,21 +21,19 @@ const LINE_MAX: u64 = 1 << 20;
 const COPY: usize = 1 << 20;
 
 /// Options that are parameters of the same meaning, and their names there.
-const FLAGS: [(&str, &str); 13] = [
+const FLAGS: [(&str, &str); 8] = [
     ("-files", "files"),
     ("-blocks", "blocks"),
     ("-locations", "locations"),
     ("-racks", "racks"),
     ("-replicaDetails", "replicadetails"),
-    ("-upgradedomains", "upgradedomains"),
     ("-openforwrite", "openforwrite"),
     ("-delete", "delete"),
-    ("-storagepolicies", "storagepolicies"),
     ("-showprogress", "showprogress"),
-    ("-includeSnapshots", "includeSnapshots"),
-    ("-maintenance", "maintenance"),
-    ("-replicate", "replicate"),
 ];
+
+/// Options of Hadoop's that have nothing to work on here.
+const PLANNED: [&str; 5] = ["-includeSnapshots", "-maintenance", "-replicate", "-storagepolicies", "-upgradedomains"];
 
 /// What was asked for.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -112,6 +110,9 @@ fn parse(args: Vec<String>) -> Result<Asked, Fault> {
             }
             flag if flag.starts_with('-') => match FLAGS.iter().find(|(name, _)| *name == flag) {
                 Some((_, parameter)) => drop(asked.flags.insert(parameter)),
+                None if PLANNED.contains(&flag) => {
+                    return Err(Fault::Other(format!("'{flag}' is not implemented yet")));
+                }
                 None => return Err(Fault::Usage(format!("Illegal option '{flag}'"))),
             },
             _ if asked.path.is_some() => {
@@ -303,7 +304,12 @@ mod tests {
         assert_eq!(asked.path.as_deref(), Some("/p"));
         assert_eq!(asked.flags, BTreeSet::from(["files", "blocks", "racks", "openforwrite"]));
         assert_eq!((asked.moves, asked.lists, asked.blocks.len()), (true, false, 2));
-        for (line, part) in [("-x", "Illegal option '-x'"), ("/a /b", "one path at a time '/b'"), ("-blockId", "ids")] {
+        for (line, part) in [
+            ("-x", "Illegal option '-x'"),
+            ("/a /b", "one path at a time '/b'"),
+            ("-blockId", "ids"),
+            ("/ -replicate", "not implemented"),
+        ] {
             assert!(args(line).unwrap_err().to_string().contains(part), "{line}");
         }
     }

@@ -83,6 +83,7 @@ struct Asked {
     after: u64,
     delete: bool,
     moves: bool,
+    replicates: bool,
     block_ids: Option<String>,
 }
 
@@ -105,6 +106,7 @@ impl Asked {
                 "startblockafter" => asked.after = value.parse().unwrap_or(0),
                 "delete" => asked.delete = true,
                 "move" => asked.moves = true,
+                "replicate" => asked.replicates = true,
                 "blockId" => asked.block_ids = Some(value),
                 _ => {}
             }
@@ -234,6 +236,10 @@ fn ended(fsck: &Fsck, started_ms: u64) -> String {
 async fn whole(fsck: &Fsck, check: &Check, started_ms: u64) -> Result<(), End> {
     if check.asked.moves {
         let text = "the namenode moves no data: use dfs fsck -move";
+        return Err(FsError::new(ErrorCode::Unsupported, text).into());
+    }
+    if check.asked.replicates {
+        let text = "replicate is not supported: the namenode restores replicas by itself";
         return Err(FsError::new(ErrorCode::Unsupported, text).into());
     }
     let path = DfsPath::parse(&check.asked.path).map_err(FsError::from)?;

@@ -189,7 +189,9 @@ fn get(cluster: &Cluster, route: &str, headers: &str, bytes: usize) -> String {
 
 #[test]
 fn the_route_keeps_to_permissions_and_refuses_browsers_and_readers_that_go_away_end_the_work() {
-    let cluster = Cluster::start(Options::fast().datanodes(1).set("dfs.replication", "1"));
+    // Small pages, so that a folder takes many.
+    let options = Options::fast().datanodes(1).set("dfs.replication", "1").set("dfs.ls.limit", "7");
+    let cluster = Cluster::start(options);
     cluster.dfs(&["mkdir", "/closed"]).ok();
     cluster.dfs(&["chmod", "700", "/closed"]).ok();
     let route = format!("/fsck?ugi={}&path=%2Fclosed", user());
@@ -220,4 +222,8 @@ fn the_route_keeps_to_permissions_and_refuses_browsers_and_readers_that_go_away_
         let text = get(&cluster, &route, "", 1 << 20);
         if text.contains("is HEALTHY") { Ok(()) } else { Err(text) }
     });
+    let text = fsck(&cluster, &["/", "-files"]).ok().text();
+    let folders: Vec<&str> = text.lines().filter(|line| line.ends_with(" <dir>")).collect();
+    assert!(text.contains(" Total dirs:\t\t\t603\n") && folders.len() == 603, "{} folders", folders.len());
+    assert!(folders.is_sorted(), "each once, in the order of a walk");
 }

@@ -215,6 +215,27 @@ impl DfsClient {
         self.call("rename2", &request).map(|_: hdfs::Rename2ResponseProto| ())
     }
 
+    /// Shortens a file to `len` bytes. False: its last block is still being cut, and the file can be written again once
+    /// [`Self::is_file_closed`] says so.
+    ///
+    /// # Errors
+    /// The file does not exist, is shorter, or is being written.
+    pub fn truncate(&self, path: &DfsPath, len: u64) -> Result<bool, ClientError> {
+        let client_name = self.shared.name.clone();
+        let request = hdfs::TruncateRequestProto { src: path.to_string(), new_length: len, client_name };
+        self.call("truncate", &request).map(|reply: hdfs::TruncateResponseProto| reply.result)
+    }
+
+    /// Moves the blocks of `sources`, in this order, to the end of `target`; the sources are gone afterwards.
+    ///
+    /// # Errors
+    /// A file that does not exist, is empty, open, twice among them, of larger blocks than the target, or in another folder.
+    pub fn concat(&self, target: &DfsPath, sources: &[DfsPath]) -> Result<(), ClientError> {
+        let srcs = sources.iter().map(ToString::to_string).collect();
+        let request = hdfs::ConcatRequestProto { trg: target.to_string(), srcs };
+        self.call("concat", &request).map(|_: hdfs::ConcatResponseProto| ())
+    }
+
     /// Deletes a path. False if it did not exist.
     ///
     /// # Errors

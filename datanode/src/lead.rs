@@ -2,7 +2,8 @@
 //! it under the new stamp, and tells the namenode.
 //!
 //! The best class of replicas that is present decides, complete before being written before left over from a restart, and
-//! within it the shortest: every byte that was acknowledged to the writer is in all replicas of its pipeline.
+//! within it the shortest: every byte that was acknowledged to the writer is in all replicas of its pipeline. If the file is
+//! being truncated the length is given, and those of the best class take part that have so many bytes.
 
 use crate::error::{DatanodeError, Result, chain};
 use crate::inter::{INIT, InitRequest, InitResponse, PROTOCOL, RecoveringBlock, UPDATE, UpdateRequest, UpdateResponse};
@@ -31,6 +32,8 @@ const REPLICAS_MAX: usize = 64;
 pub(crate) struct RecoveryOrder {
     pub(crate) block: Block,
     pub(crate) new_stamp: GenStamp,
+    /// The length to cut to; `None`: the replicas agree on one.
+    pub(crate) cut: Option<u64>,
     pub(crate) replicas: Vec<ReplicaPlace>,
 }
 
@@ -69,7 +72,11 @@ pub(crate) fn recover(
     }
     let found: Vec<Option<Candidate>> = answers.iter().map(|answer| answer.as_ref().ok().copied().flatten()).collect();
     let unknown = answers.iter().filter(|answer| answer.is_err()).count();
-    let Some((len, takes_part)) = choose(&found) else {
+    let Some((len, takes_part)) = choose(&found, order.cut) else {
+        if let Some(len) = order.cut {
+            let reason = format!("no replica that answers has the {len} bytes to cut to");
+            return Err(DatanodeError::Refused { peer: format!("recovery of {}", order.block), reason });
+        }
         if unknown == 0 {
             return Ok(Agreed { len: 0, delete: true, storages: Vec::new() });
         }
@@ -97,11 +104,14 @@ pub(crate) fn recover(
     }
 }
 
-/// Agrees on a length, and on who takes part; `None` if nobody has data.
-fn choose(found: &[Option<Candidate>]) -> Option<(u64, Vec<bool>)> {
-    let with_data = || found.iter().flatten().filter(|candidate| candidate.block.len > 0);
+/// Agrees on a length, if it is not given, and on who takes part; `None` if nobody has the data.
+fn choose(found: &[Option<Candidate>], cut: Option<u64>) -> Option<(u64, Vec<bool>)> {
+    let least = cut.unwrap_or(1);
+    let with_data = || found.iter().flatten().filter(|candidate| candidate.block.len >= least);
     let best = with_data().map(|candidate| candidate.class).min()?;
-    let len = with_data().filter(|candidate| candidate.class == best).map(|candidate| candidate.block.len).min()?;
+    let shortest =
+        with_data().filter(|candidate| candidate.class == best).map(|candidate| candidate.block.len).min()?;
+    let len = cut.unwrap_or(shortest);
     let takes_part = |candidate: &Option<Candidate>| {
         candidate.is_some_and(|candidate| {
             let also = best == Class::Finalized && candidate.class == Class::Rbw && candidate.block.len == len;
@@ -198,7 +208,16 @@ mod tests {
             (&[of(Rbw, 0), of(Rwr, 0), None], None),
         ];
         for (found, expected) in table {
-            assert_eq!(choose(found), expected, "{found:?}");
+            assert_eq!(choose(found, None), expected, "{found:?}");
+        }
+        let table: [Row<'_>; 4] = [
+            (&[of(Finalized, 10), of(Finalized, 7), of(Rbw, 9)], Some((7, vec![yes, yes, no]))),
+            (&[of(Finalized, 10), of(Finalized, 6), None], Some((7, vec![yes, no, no]))),
+            (&[of(Finalized, 6), of(Rwr, 9), None], Some((7, vec![no, yes, no]))),
+            (&[of(Finalized, 6), None], None),
+        ];
+        for (found, expected) in table {
+            assert_eq!(choose(found, Some(7)), expected, "{found:?}");
         }
     }
 }

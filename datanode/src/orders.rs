@@ -90,8 +90,8 @@ impl Orders {
     pub(crate) fn take(&self, command: DnCommand, from: &Arc<Registration>) {
         match command {
             DnCommand::Copy { block, targets } => self.copy(block, targets),
-            DnCommand::Recover { block, new_stamp, replicas } => {
-                self.recover(RecoveryOrder { block, new_stamp, replicas }, from);
+            DnCommand::Recover { block, new_stamp, cut, replicas } => {
+                self.recover(RecoveryOrder { block, new_stamp, cut, replicas }, from);
             }
             DnCommand::Delete { storage, blocks } => self.remove(Removal::Delete, storage, blocks),
             DnCommand::DropBad { storage, blocks } => self.remove(Removal::DropBad, storage, blocks),

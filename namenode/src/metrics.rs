@@ -47,6 +47,8 @@ operations! {
     "update_block_for_pipeline": C(Command::UpdateBlockForPipeline { .. }) => UpdateBlock;
     "update_pipeline": C(Command::UpdatePipeline { .. }) => UpdatePipeline;
     "recover_lease": C(Command::RecoverLease { .. }) => RecoverLease;
+    "truncate": C(Command::Truncate { .. }) => Truncate;
+    "concat": C(Command::Concat { .. }) => Concat;
     "rename": C(Command::Rename { .. } | Command::Rename2 { .. }) => Rename;
     "delete": C(Command::Delete { .. }) => Delete;
     "set_replication": C(Command::SetReplication { .. }) => SetReplication;

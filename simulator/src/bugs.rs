@@ -38,11 +38,15 @@ pub enum Bug {
     CorruptionUnseen,
     /// A recovery does not fence the writer: it goes on writing under the old stamp.
     RecoveryWithoutFence,
+    /// The log takes a cut for any recovery: a namenode that starts from it has forgotten the length.
+    CutLoggedAsRecovery,
+    /// The sources of a concatenation go before the target has their blocks.
+    SourcesGoFirst,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::ReplyBeforeSync,
         Self::OrderBeforeSync,
         Self::RetryRunTwice,
@@ -60,5 +64,7 @@ impl Bug {
         Self::CopyClaimedEarly,
         Self::CorruptionUnseen,
         Self::RecoveryWithoutFence,
+        Self::CutLoggedAsRecovery,
+        Self::SourcesGoFirst,
     ];
 }

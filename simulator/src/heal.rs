@@ -69,7 +69,7 @@ impl World {
             for (path, known) in &client.view.known {
                 let Known::File(content, _) = known else { continue };
                 let (blocks, closed) = match content {
-                    Content::Closed(blocks) => (blocks, true),
+                    Content::Closed(blocks) | Content::Cut(blocks) => (blocks, true),
                     Content::Open(blocks) => (blocks, false),
                 };
                 for (id, history) in blocks.iter().filter(|(_, history)| closed || length(history) > 0) {

@@ -59,6 +59,8 @@ pub fn is_remembered(command: &Command) -> bool {
         command,
         Command::Create { .. }
             | Command::Append { .. }
+            | Command::Truncate { .. }
+            | Command::Concat { .. }
             | Command::Rename { .. }
             | Command::Rename2 { .. }
             | Command::Delete { .. }
@@ -166,14 +168,13 @@ impl Live {
             Ok(decision) if decision.edits.is_empty() => {
                 self.hold(steps, answer.map(|answer| answer(Ok(decision.reply))));
             }
-            Ok(decision) => {
-                let torn = steps.bug == Some(Bug::TornDecision);
-                let logged = if torn { &decision.edits[..1] } else { &decision.edits[..] };
+            Ok(mut decision) => {
+                let logged = planted::spoil(steps.bug, &mut decision.edits);
                 let effect = answer.map(|answer| answer(Ok(decision.reply)));
                 let early = steps.bug == Some(Bug::ReplyBeforeSync);
                 let (now_out, later) = if early { (effect, None) } else { (None, effect) };
                 steps.out.extend(now_out);
-                let seq = self.process.group.decided(|out| State::encode_edits(logged, out), later);
+                let seq = self.process.group.decided(|out| State::encode_edits(&logged, out), later);
                 let seq = seq.expect("records are short and the log works");
                 for edit in &decision.edits {
                     self.process.state.apply(seq, edit);

@@ -14,6 +14,8 @@ pub enum Content {
     Closed(Vec<(BlockId, History)>),
     /// Open, or left open: only that it exists; its bytes begin with these, which a pipeline acknowledged.
     Open(Vec<(BlockId, History)>),
+    /// Truncated to these; its last block may be longer until it is cut, and only then it is closed.
+    Cut(Vec<(BlockId, History)>),
 }
 
 /// What a client knows of one path.
@@ -42,6 +44,10 @@ pub enum Change {
     Close(String, Vec<(BlockId, History)>),
     /// A file is opened again.
     Reopen(String),
+    /// A file is truncated to this content.
+    Truncate(String, Vec<(BlockId, History)>),
+    /// The content of files goes to the end of another.
+    Concat(String, Vec<String>),
     /// Nothing that shows in the names.
     Inner,
 }
@@ -94,21 +100,47 @@ impl View {
             }
             Change::Reopen(path) => {
                 if let Some(Known::File(content, _)) = self.known.get_mut(path)
-                    && let Content::Closed(blocks) = content
+                    && let Content::Closed(blocks) | Content::Cut(blocks) = content
                 {
                     *content = Content::Open(std::mem::take(blocks));
                 }
             }
+            Change::Truncate(path, blocks) => {
+                if let Some(Known::File(content, _)) = self.known.get_mut(path) {
+                    *content = Content::Cut(blocks.clone());
+                }
+            }
+            Change::Concat(target, sources) => self.concat(target, sources),
             Change::Inner => {}
+        }
+    }
+
+    fn concat(&mut self, target: &str, sources: &[String]) {
+        let mut more = Vec::new();
+        for source in sources {
+            if let Some(Known::File(Content::Closed(blocks), _)) = self.known.remove(source) {
+                more.extend(blocks);
+            }
+        }
+        if let Some(Known::File(Content::Closed(blocks), _)) = self.known.get_mut(target) {
+            blocks.extend(more);
+        }
+    }
+
+    /// The content of a file that the client closed.
+    #[must_use]
+    pub fn closed(&self, path: &str) -> Option<&Vec<(BlockId, History)>> {
+        match self.known.get(path) {
+            Some(Known::File(Content::Closed(blocks), _)) => Some(blocks),
+            _ => None,
         }
     }
 
     /// Blocks that are known of a file.
     #[must_use]
     pub fn blocks(&self, path: &str) -> Vec<BlockId> {
-        let Some(Known::File(Content::Closed(blocks) | Content::Open(blocks), _)) = self.known.get(path) else {
-            return Vec::new();
-        };
+        let Some(Known::File(content, _)) = self.known.get(path) else { return Vec::new() };
+        let (Content::Closed(blocks) | Content::Open(blocks) | Content::Cut(blocks)) = content;
         blocks.iter().map(|(id, _)| *id).collect()
     }
 
@@ -124,7 +156,7 @@ impl View {
     /// Paths of files that are open, or were left open.
     #[must_use]
     pub fn open_files(&self) -> Vec<String> {
-        let open = |known: &Known| matches!(known, Known::File(Content::Open(_), _));
+        let open = |known: &Known| matches!(known, Known::File(Content::Open(_) | Content::Cut(_), _));
         self.known.iter().filter(|(_, known)| open(known)).map(|(path, _)| path.clone()).collect()
     }
 
@@ -181,6 +213,15 @@ fn difference(path: &str, known: &Known, actual: &Actual) -> Option<String> {
             let lengths: Vec<_> = blocks.iter().map(|(id, history)| (*id, length(history))).collect();
             (actual.open || lengths != actual.blocks)
                 .then(|| format!("{path} was closed with {lengths:?} and is {actual:?}"))
+        }
+        Known::File(Content::Cut(blocks), _) => {
+            let mut lengths: Vec<_> = blocks.iter().map(|(id, history)| (*id, length(history))).collect();
+            if let (true, Some((id, len)), Some((is, longer))) = (actual.open, lengths.last_mut(), actual.blocks.last())
+                && id == is
+            {
+                *len = (*len).max(*longer);
+            }
+            (lengths != actual.blocks).then(|| format!("{path} was truncated to {blocks:?} and is {actual:?}"))
         }
         Known::File(Content::Open(acked), _) => {
             let there = |id: &BlockId| actual.blocks.iter().any(|(is, _)| is == id);

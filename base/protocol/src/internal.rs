@@ -192,6 +192,9 @@ pub enum DnCommand {
         block: Block,
         /// The stamp that the recovered replicas will carry.
         new_stamp: GenStamp,
+        /// Bytes that are to remain: the file is being truncated. `None`: the replicas agree on a length.
+        #[serde(default)]
+        cut: Option<u64>,
         /// All replicas that may take part, this node's own included.
         replicas: Vec<ReplicaPlace>,
     },

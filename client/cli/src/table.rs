@@ -41,9 +41,8 @@ pub(crate) fn find(typed: &str) -> Found {
 }
 
 /// Commands of Hadoop's shell and of its companions that are not built yet.
-const PLANNED: [&str; 14] = [
+const PLANNED: [&str; 12] = [
     "balancer",
-    "concat",
     "createSnapshot",
     "deleteSnapshot",
     "expunge",
@@ -55,7 +54,6 @@ const PLANNED: [&str; 14] = [
     "setfacl",
     "setfattr",
     "storagepolicies",
-    "truncate",
 ];
 
 const fn command(
@@ -119,6 +117,13 @@ pub(crate) static COMMANDS: [Command; 38] = [
         "[-R] [OWNER][:[GROUP]] PATH...",
         c::chown::chown,
         "Changes owner, group or both of files; with -R of all that is below them.",
+    ),
+    command(
+        "concat",
+        "<target path> <src path> <src path> ...",
+        c::concat::run,
+        "Moves the content of files to the end of another in the same folder, without copying; the sources are gone \
+         afterwards.",
     ),
     command("copyFromLocal", PUT, c::transfer::put, "The same as -put."),
     command("copyToLocal", GET, c::transfer::get, "The same as -get."),
@@ -265,6 +270,13 @@ pub(crate) static COMMANDS: [Command; 38] = [
          Creates missing files, unless -c is given.",
     ),
     command("touchz", "<path> ...", c::touch::touchz, "Creates empty files."),
+    command(
+        "truncate",
+        "[-w] <length> <path> ...",
+        c::truncate::run,
+        "Shortens files to a length in bytes. Where that cuts a block, a file can only be written again once that is done; \
+         -w waits for it.",
+    ),
     command("usage", "[cmd ...]", c::help::usage, "Shows the options of commands, all of them without an argument."),
     command("version", "", c::help::version, "Shows the version of this program."),
 ];

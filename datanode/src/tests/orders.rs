@@ -102,6 +102,7 @@ fn a_recovery_brings_all_replicas_to_one_length_and_stamp_and_is_committed() {
     let order = |stamp| DnCommand::Recover {
         block: blk,
         new_stamp: GenStamp(stamp),
+        cut: None,
         replicas: nodes.iter().map(place).collect(),
     };
     namenode.order(1, order(1002));
@@ -133,7 +134,8 @@ fn a_recovery_decides_about_nothing_only_if_all_answer() {
     let [a, b, c] = three(&namenode);
     drop(create(&a.store(), block(1, 1001), false).unwrap());
     let replicas = vec![place(&a), place(&b), place(&c)];
-    let order = |replicas| DnCommand::Recover { block: block(1, 1001), new_stamp: GenStamp(1002), replicas };
+    let (of, new_stamp) = (block(1, 1001), GenStamp(1002));
+    let order = |replicas| DnCommand::Recover { block: of, new_stamp, cut: None, replicas };
     drop(c);
     namenode.order(0, order(replicas.clone()));
     namenode.eventually("ordered", |memory| memory.orders.is_empty());
@@ -143,4 +145,31 @@ fn a_recovery_decides_about_nothing_only_if_all_answer() {
     namenode.eventually("committed", |memory| memory.commits.len() == 1);
     let memory = namenode.memory();
     assert!(memory.commits[0].delete && memory.commits[0].storages.is_empty());
+}
+
+#[test]
+fn a_truncation_cuts_complete_replicas_to_the_given_length() {
+    let namenode = FakeNamenode::start();
+    let nodes = three(&namenode);
+    let blk = block(1, 1001);
+    nodes.iter().for_each(|node| drop(finished(&node.store(), blk, 1300)));
+    let replicas: Vec<_> = nodes.iter().map(place).collect();
+    // Another leader goes on where the first one's commit was lost, and finds some cut already.
+    for (leader, stamp, cut) in [(1, 1002, 700_u64), (2, 1003, 700), (0, 1004, 512)] {
+        let new_stamp = GenStamp(stamp);
+        namenode
+            .order(leader, DnCommand::Recover { block: blk, new_stamp, cut: Some(cut), replicas: replicas.clone() });
+        namenode.eventually("committed", |memory| memory.commits.last().is_some_and(|c| c.new_stamp == new_stamp));
+        let memory = namenode.memory();
+        let commit = memory.commits.last().unwrap();
+        assert_eq!((commit.new_len, commit.delete, commit.storages.len()), (cut, false, 3));
+        for node in &nodes {
+            let reader = node.store().open_reader(block(1, stamp), cut).unwrap();
+            assert_eq!(reader.whole().unwrap(), bytes(0, usize::try_from(cut).unwrap()));
+        }
+    }
+    // Nobody has so many bytes any more: nothing is decided.
+    namenode.order(0, DnCommand::Recover { block: blk, new_stamp: GenStamp(1005), cut: Some(600), replicas });
+    eventually("tried", || nodes[0].store().init_recovery(block(1, 1004), GenStamp(1004)).is_err());
+    assert_eq!(namenode.memory().commits.len(), 3);
 }

@@ -13,6 +13,7 @@ mod fsck;
 mod full_disks;
 mod jobs;
 mod leases;
+mod lengths;
 mod memory;
 mod namenode_crash;
 mod outside;

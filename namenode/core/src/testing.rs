@@ -277,6 +277,14 @@ impl World {
         id
     }
 
+    /// Bytes of a file; 0 if there is none.
+    pub(crate) fn len_of(&self, text: &str) -> u64 {
+        match self.ask(&root(), Query::FileInfo { path: path(text) }) {
+            Ok(Answer::FileInfo(status)) => status.map_or(0, |status| status.len),
+            _ => 0,
+        }
+    }
+
     pub(crate) fn exists(&self, text: &str) -> bool {
         match self.ask(&root(), Query::FileInfo { path: path(text) }) {
             Ok(Answer::FileInfo(status)) => status.is_some(),

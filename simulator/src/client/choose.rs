@@ -2,7 +2,7 @@
 
 use super::{BLOCK_SIZE, Phase, Task, Writing};
 use crate::event::Index;
-use crate::oracle::{Change, is_below};
+use crate::oracle::{Change, is_below, length};
 use crate::world::World;
 use mammoth_namenode_core::api::{Command, Query};
 use mammoth_protocol::DfsPath;
@@ -32,8 +32,10 @@ impl World {
             40..=53 => self.append(index),
             54..=59 => self.delete(index),
             60..=67 => self.rename(index),
-            68..=74 => self.set_replication(index),
-            75..=77 => self.change_attributes(index),
+            68..=72 => self.set_replication(index),
+            73..=75 => self.truncate(index),
+            76 => self.concat(index),
+            77 => self.change_attributes(index),
             78..=80 => self.create_again(index),
             81..=90 => self.recover_lease(index),
             _ => self.read(index),
@@ -139,6 +141,63 @@ impl World {
         let blocks_left = self.sim.rng.below(2);
         self.clients[index].task = Task::Write(self.writing(name.clone(), blocks_left));
         self.call(index, command, Change::Reopen(name));
+    }
+
+    /// Cuts a file that the client closed: to whole blocks, or within one.
+    fn truncate(&mut self, index: Index) {
+        let Some(name) = self.some_file(index) else { return self.client_idle(index) };
+        let Some(blocks) = self.clients[index].view.closed(&name).cloned() else { return self.client_idle(index) };
+        let mut after = Vec::new();
+        let total: u64 = blocks.iter().map(|(_, history)| length(history)).sum();
+        let len = self.sim.rng.below(total + 1);
+        let mut left = len;
+        for (id, mut history) in blocks {
+            let whole = length(&history);
+            if left == 0 {
+                break;
+            }
+            if left < whole {
+                if !self.is_known(id) {
+                    return self.client_idle(index);
+                }
+                self.fair.single(id);
+            }
+            crate::datanode::cut(&mut history, left);
+            left -= left.min(whole);
+            after.push((id, history));
+        }
+        let command = Command::Truncate { path: path(&name), len, client: self.clients[index].name() };
+        self.simple(index, command, Change::Truncate(name, after));
+    }
+
+    /// Joins closed files of one folder.
+    fn concat(&mut self, index: Index) {
+        let Some(target) = self.some_file(index) else { return self.client_idle(index) };
+        let view = &self.clients[index].view;
+        let folder = |path: &str| path.rsplit_once('/').map(|(folder, _)| folder.to_owned());
+        let fits = |path: &String| {
+            let closed = view.closed(path).is_some_and(|blocks| !blocks.is_empty());
+            closed && *path != target && folder(path) == folder(&target)
+        };
+        let mut sources: Vec<String> = view.files().into_iter().filter(fits).collect();
+        if sources.is_empty() || view.closed(&target).is_none() {
+            return self.client_idle(index);
+        }
+        if view.replication(&target) == 1 {
+            // From now on one replica of each is all there is.
+            let blocks: Vec<_> = sources.iter().flat_map(|source| view.blocks(source)).collect();
+            if !blocks.iter().all(|id| self.is_known(*id)) {
+                return self.client_idle(index);
+            }
+            blocks.into_iter().for_each(|id| self.fair.single(id));
+        }
+        if self.sim.rng.chance(500) {
+            sources.reverse();
+        }
+        sources.truncate(2);
+        let paths = sources.iter().map(|source| path(source)).collect();
+        let command = Command::Concat { target: path(&target), sources: paths };
+        self.simple(index, command, Change::Concat(target, sources));
     }
 
     fn delete(&mut self, index: Index) {

@@ -3,7 +3,7 @@
 use super::Task;
 use crate::datanode::{History, cut};
 use crate::event::{Index, Request};
-use crate::oracle::{Content, Known, begins_with, length};
+use crate::oracle::{Change, Content, Known, begins_with, length};
 use crate::world::World;
 use mammoth_namenode_core::api::{Answer, FileBlocks, LocatedBlock};
 use mammoth_protocol::{BlockId, CallId, FsError};
@@ -32,8 +32,12 @@ impl World {
                 self.sim.coverage.hit("read of a closed file");
                 self.check_closed(name, found, &expected);
             }
-            Content::Open(acked) if found.open => self.check_acked(name, found, &acked),
-            Content::Open(acked) => {
+            Content::Cut(expected) if !found.open => {
+                self.check_closed(name, found, &expected);
+                self.clients[index].view.apply(&Change::Close(name.to_owned(), expected));
+            }
+            Content::Open(acked) | Content::Cut(acked) if found.open => self.check_acked(name, found, &acked),
+            Content::Open(acked) | Content::Cut(acked) => {
                 self.check_acked(name, found, &acked);
                 self.adopt_closed(index, name, found);
             }

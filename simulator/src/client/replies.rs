@@ -39,6 +39,22 @@ impl World {
     }
 
     fn simple_reply(&mut self, index: Index, change: &Change, result: Result<Reply, FsError>, request: &Request) {
+        match (&result, change) {
+            (Ok(Reply::Done(true)), Change::Truncate(path, blocks)) => {
+                self.sim.coverage.hit("file truncated");
+                self.clients[index].view.apply(&Change::Close(path.clone(), blocks.clone()));
+                return self.client_idle(index);
+            }
+            (Ok(Reply::Done(false)), Change::Truncate(..)) => {
+                self.clients[index].view.apply(change);
+                return self.ask_again(index, change, request);
+            }
+            (Err(error), Change::Truncate(..)) if error.code == ErrorCode::Io => {
+                self.sim.coverage.hit("truncate before any replica is confirmed");
+                return self.client_idle(index);
+            }
+            _ => {}
+        }
         match result {
             Ok(Reply::Done(true) | Reply::Unit) => self.clients[index].view.apply(change),
             Ok(other) => self.sim.violation(format!("{request:?} answered {other:?}, the client's view allows it")),
@@ -46,6 +62,13 @@ impl World {
             Err(error) => self.sim.violation(format!("{request:?} refused: {error:?}, the client's view allows it")),
         }
         self.client_idle(index);
+    }
+
+    /// The last block is being cut: the same call, as a new one, tells when that is done.
+    fn ask_again(&mut self, index: Index, change: &Change, request: &Request) {
+        self.sim.coverage.hit("truncate must wait");
+        let Request::Command { command, .. } = request else { return self.client_idle(index) };
+        self.call_later(index, command.clone(), change.clone());
     }
 
     fn futile_reply(&mut self, index: Index, result: &Result<Reply, FsError>, request: &Request) {
@@ -135,7 +158,7 @@ impl World {
     /// the file, and nobody who knows can be asked.
     fn reopened(&mut self, index: Index, writing: &mut Writing, last: Option<LocatedBlock>, change: &Change) -> bool {
         match self.clients[index].view.known.get(&writing.path) {
-            Some(Known::File(Content::Closed(blocks), _)) => writing.done.clone_from(blocks),
+            Some(Known::File(Content::Closed(blocks) | Content::Cut(blocks), _)) => writing.done.clone_from(blocks),
             _ => match self.recovered_content(index, &writing.path) {
                 Some(blocks) => writing.done = blocks,
                 None => return false,

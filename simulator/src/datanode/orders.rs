@@ -52,7 +52,9 @@ impl World {
                 }
             }
             DnCommand::Verify { .. } => self.scrub(index),
-            DnCommand::Recover { block, new_stamp, replicas } => self.recover(index, block, new_stamp, &replicas),
+            DnCommand::Recover { block, new_stamp, cut, replicas } => {
+                self.recover(index, block, new_stamp, cut, &replicas);
+            }
         }
     }
 

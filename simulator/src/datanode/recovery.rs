@@ -24,10 +24,20 @@ struct Survey {
 }
 
 impl World {
-    pub(super) fn recover(&mut self, leader: Index, block: Block, new_stamp: GenStamp, places: &[ReplicaPlace]) {
-        self.sim.coverage.hit("block recovery");
-        let survey = self.fence(block, new_stamp, places);
-        let agreed = survey.members.iter().map(|(_, len)| *len).min();
+    pub(super) fn recover(
+        &mut self,
+        leader: Index,
+        block: Block,
+        new_stamp: GenStamp,
+        cut: Option<u64>,
+        places: &[ReplicaPlace],
+    ) {
+        self.sim.coverage.hit(if cut.is_some() { "block cut" } else { "block recovery" });
+        let survey = self.fence(block, new_stamp, cut.unwrap_or(1), places);
+        let agreed = survey.members.iter().map(|(_, len)| cut.unwrap_or(*len)).min();
+        if agreed.is_none() && cut.is_some() {
+            return; // Somebody else may have the bytes.
+        }
         if agreed.unwrap_or_default() == 0 {
             // Nobody has any byte. Whoever could not be asked may have some.
             if !survey.failed {
@@ -60,7 +70,7 @@ impl World {
     }
 
     /// Asks every replica to take part; from then on no writer and no older recovery may touch it.
-    fn fence(&mut self, block: Block, new_stamp: GenStamp, places: &[ReplicaPlace]) -> Survey {
+    fn fence(&mut self, block: Block, new_stamp: GenStamp, least: u64, places: &[ReplicaPlace]) -> Survey {
         let mut found: Vec<(Index, u8, u64)> = Vec::new();
         let mut failed = false;
         for place in places {
@@ -81,8 +91,8 @@ impl World {
                 found.push((member, class(replica.state), replica.len()));
             }
         }
-        // An empty replica says nothing about what the others hold.
-        found.retain(|(_, _, len)| *len > 0);
+        // A replica without the bytes says nothing about what the others hold.
+        found.retain(|(_, _, len)| *len >= least);
         let best = found.iter().map(|(_, class, _)| *class).max().unwrap_or_default();
         let members = found.into_iter().filter(|(_, class, _)| *class == best);
         Survey { members: members.map(|(member, _, len)| (member, len)).collect(), failed }

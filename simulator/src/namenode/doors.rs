@@ -90,6 +90,8 @@ pub(super) fn name_of(command: &Command, accepted: bool) -> &'static str {
         Command::UpdateBlockForPipeline { .. } => "updateBlockForPipeline",
         Command::UpdatePipeline { .. } => "updatePipeline",
         Command::RecoverLease { .. } => "recoverLease",
+        Command::Truncate { .. } => "truncate",
+        Command::Concat { .. } => "concat",
         Command::Rename { .. } => "rename",
         Command::Rename2 { .. } => "rename2",
         Command::Delete { .. } => "delete",

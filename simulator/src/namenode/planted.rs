@@ -100,7 +100,7 @@ impl Memory {
     /// Notes recoveries that begin.
     pub(super) fn decided(&mut self, edits: &[Edit]) {
         for edit in edits {
-            if let Edit::BlockRecovering { file, stamp, .. } = edit {
+            if let Edit::BlockRecovering { file, stamp, .. } | Edit::BlockCut { file, stamp, .. } = edit {
                 self.recoveries.insert(*file, *stamp);
             }
         }
@@ -111,6 +111,29 @@ impl Memory {
         let owner = owned_blocks(state).into_iter().find(|(id, _)| *id == commit.block.id);
         let present = owner.and_then(|(_, meta)| self.recoveries.get(&meta.inode));
         commit.new_stamp = present.copied().unwrap_or(commit.new_stamp);
+    }
+}
+
+/// What the log gets of a decision; a mistake may also spoil what is applied.
+pub(super) fn spoil(bug: Option<Bug>, edits: &mut [Edit]) -> Vec<Edit> {
+    if bug == Some(Bug::SourcesGoFirst) {
+        // A sort keeps the order of equals.
+        edits.sort_by_key(|edit| matches!(edit, Edit::BlocksJoined { .. }));
+    }
+    match bug {
+        Some(Bug::TornDecision) => edits[..1].to_vec(),
+        Some(Bug::CutLoggedAsRecovery) => edits.iter().flat_map(without_length).collect(),
+        _ => edits.to_vec(),
+    }
+}
+
+/// A cut as the beginning of any recovery; another edit as it is.
+fn without_length(edit: &Edit) -> Vec<Edit> {
+    match edit.clone() {
+        Edit::BlockCut { file, index, stamp, targets, .. } => {
+            vec![Edit::BlockReopened { file, index, targets }, Edit::BlockRecovering { file, index, stamp }]
+        }
+        other => vec![other],
     }
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod cat;
 pub(crate) mod checksum;
 pub(crate) mod chmod;
 pub(crate) mod chown;
+pub(crate) mod concat;
 pub(crate) mod count;
 pub(crate) mod df;
 pub(crate) mod du;
@@ -25,6 +26,7 @@ pub(crate) mod test;
 pub(crate) mod touch;
 pub(crate) mod transfer;
 pub(crate) mod trash;
+pub(crate) mod truncate;
 
 use crate::fault::Fault;
 use crate::paths::Item;

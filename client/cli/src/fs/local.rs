@@ -192,6 +192,14 @@ impl FileSystem for LocalFs {
         Ok(Box::new(LocalSink { path: path.to_owned(), file, sums: None, reserved: 0, written: 0 }))
     }
 
+    fn truncate(&self, _path: &str, _len: u64) -> Result<bool, Fault> {
+        Err(Fault::Other("truncate is not supported by the local file system".to_owned()))
+    }
+
+    fn concat(&self, _target: &str, _sources: &[&str]) -> Result<(), Fault> {
+        Err(Fault::Other("concat is not supported by the local file system".to_owned()))
+    }
+
     fn set_permission(&self, path: &str, permission: u16) -> Result<(), Fault> {
         fs::set_permissions(path, Permissions::from_mode(u32::from(permission))).map_err(|e| named(path, e))
     }

@@ -133,6 +133,12 @@ pub(crate) trait FileSystem: Send + Sync {
     /// Appends to a file that exists.
     fn append(&self, path: &str) -> Result<Box<dyn Sink>, Fault>;
 
+    /// Shortens a file; `false` if its last block is still being cut.
+    fn truncate(&self, path: &str, len: u64) -> Result<bool, Fault>;
+
+    /// Moves the content of files to the end of another.
+    fn concat(&self, target: &str, sources: &[&str]) -> Result<(), Fault>;
+
     fn set_permission(&self, path: &str, permission: u16) -> Result<(), Fault>;
 
     /// Sets what is given.

@@ -132,6 +132,15 @@ impl FileSystem for RemoteFs {
         Ok(Box::new(RemoteSink(self.client.append(&parse(path)?)?)))
     }
 
+    fn truncate(&self, path: &str, len: u64) -> Result<bool, Fault> {
+        Ok(self.client.truncate(&parse(path)?, len)?)
+    }
+
+    fn concat(&self, target: &str, sources: &[&str]) -> Result<(), Fault> {
+        let sources: Vec<_> = sources.iter().map(|source| parse(source)).collect::<Result<_, _>>()?;
+        Ok(self.client.concat(&parse(target)?, &sources)?)
+    }
+
     fn set_permission(&self, path: &str, permission: u16) -> Result<(), Fault> {
         Ok(self.client.set_permission(&parse(path)?, permission)?)
     }

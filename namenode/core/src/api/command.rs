@@ -118,6 +118,22 @@ pub enum Command {
         /// Who asks.
         client: String,
     },
+    /// Shortens a file; [`Reply::Done`]`(false)`: its last block is being cut, and it can be written again when it is closed.
+    Truncate {
+        /// The file.
+        path: DfsPath,
+        /// Its new length, bytes; not above the present one.
+        len: u64,
+        /// Who asks.
+        client: String,
+    },
+    /// Moves the blocks of several files to the end of another, in this order; the files are gone afterwards.
+    Concat {
+        /// The file that grows.
+        target: DfsPath,
+        /// Files in the same folder.
+        sources: Vec<DfsPath>,
+    },
     /// Hadoop's old rename: into an existing folder, `false` instead of most errors.
     Rename {
         /// What to rename.

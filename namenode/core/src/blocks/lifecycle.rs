@@ -6,7 +6,7 @@ use super::judge::{Verdict, judge};
 use super::table::{Condition, Entry, Slot};
 use super::types::BlockMeta;
 use super::volumes::Volumes;
-use mammoth_protocol::{BlockId, GenStamp, StorageId};
+use mammoth_protocol::{BlockId, GenStamp, InodeId, StorageId};
 
 impl BlockMap {
     /// What the map knows of a block, `None` if no file owns it.
@@ -68,6 +68,14 @@ impl BlockMap {
         if let Some(slot) = self.table.find(id) {
             self.table.get_mut(slot).wanted = wanted;
             self.settle(slot);
+        }
+    }
+
+    /// Another file has the block from now on.
+    pub fn give_to(&mut self, id: BlockId, inode: InodeId, wanted: u16) {
+        if let Some(slot) = self.table.find(id) {
+            self.table.get_mut(slot).inode = inode;
+            self.set_wanted(id, wanted);
         }
     }
 

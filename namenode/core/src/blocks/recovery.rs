@@ -16,6 +16,8 @@ const OVERDUE_MAX: usize = 1_000;
 #[derive(Clone, Debug)]
 pub(super) struct Recovery {
     new_stamp: GenStamp,
+    /// The length that the replicas are to be cut to; `None`: they agree on one.
+    cut: Option<u64>,
     leader: Option<NodeIx>,
     /// Leaders of earlier attempts.
     tried: Vec<NodeIx>,
@@ -27,8 +29,9 @@ impl BlockMap {
     /// Orders a recovery of a block under construction under `new_stamp`, led by a live datanode that has (or should have) a
     /// replica; a leader other than before is preferred. Repeated calls replace the one before. Until [`Self::stop_recovery`],
     /// completion or removal, ticks return [`InternalCommand::ContinueRecovery`] whenever an attempt took too long.
+    /// `cut` is the length that is to remain, if that is not for the replicas to agree on.
     /// `false`: nobody can lead at the moment.
-    pub fn start_recovery(&mut self, id: BlockId, new_stamp: GenStamp, now: Now) -> bool {
+    pub fn start_recovery(&mut self, id: BlockId, new_stamp: GenStamp, cut: Option<u64>, now: Now) -> bool {
         self.advance(now);
         let Some(slot) = self.table.find(id).filter(|&slot| !self.table.get(slot).complete) else { return false };
         let mut tried = match self.recoveries.remove(&id) {
@@ -47,7 +50,7 @@ impl BlockMap {
             self.cluster.node_mut(leader).recover.insert(id);
         }
         let until_ms = self.now.monotonic_ms + self.recovery_ms();
-        self.recoveries.insert(id, Recovery { new_stamp, leader, tried, until_ms });
+        self.recoveries.insert(id, Recovery { new_stamp, cut, leader, tried, until_ms });
         leader.is_some()
     }
 
@@ -95,6 +98,7 @@ impl BlockMap {
         Some(DnCommand::Recover {
             block: Block { id, stamp: entry.stamp, len: entry.len },
             new_stamp: recovery.new_stamp,
+            cut: recovery.cut,
             replicas: self.participants(slot).into_iter().filter_map(|v| self.cluster.replica_place(v)).collect(),
         })
     }

@@ -38,7 +38,7 @@ pub(super) fn append(draft: &mut Draft<'_>, path: &DfsPath, client: &str, new_bl
         return Ok(Reply::Refused(FsError::new(ErrorCode::RecoveryInProgress, message)));
     }
     let last = last.map(|(index, block, _)| (index, *block));
-    check_replicated(draft, path, last)?;
+    check_replicated(draft, "append", path, last.map(|(_, block)| block))?;
     draft.push(Edit::Leased { id, lease: Lease { client: client.into(), addr: draft.caller.addr } });
     let last = match last {
         Some((index, block)) if !new_block && block.len < inode.attrs.block_size => {
@@ -53,13 +53,18 @@ pub(super) fn append(draft: &mut Draft<'_>, path: &DfsPath, client: &str, new_bl
     Ok(Reply::Appended { last, status: Box::new(status) })
 }
 
-/// The last block can be written on: enough replicas of it are known.
-fn check_replicated(draft: &Draft<'_>, path: &DfsPath, last: Option<(u32, Block)>) -> Result<(), FsError> {
-    let Some((_, block)) = last else { return Ok(()) };
+/// The last block can be changed: enough replicas of it are known. `op` is HDFS's name of the call.
+pub(super) fn check_replicated(
+    draft: &Draft<'_>,
+    op: &str,
+    path: &DfsPath,
+    last: Option<Block>,
+) -> Result<(), FsError> {
+    let Some(block) = last else { return Ok(()) };
     if draft.state.blocks.confirmed(block.id) >= usize::from(draft.state.config.replication_min) {
         return Ok(());
     }
-    Err(io(format!("append: lastBlock={block} of src={path} is not sufficiently replicated yet.")))
+    Err(io(format!("{op}: lastBlock={block} of src={path} is not sufficiently replicated yet.")))
 }
 
 fn reopen(draft: &mut Draft<'_>, id: InodeId, index: u32, block: Block) -> LocatedBlock {

@@ -6,6 +6,7 @@ mod add_block;
 mod append;
 mod attributes;
 mod complete;
+mod concat;
 mod create;
 mod delete;
 mod draft;
@@ -16,6 +17,7 @@ mod reclaim;
 pub(crate) mod recovery;
 mod rename;
 mod retry;
+mod truncate;
 
 #[cfg(test)]
 mod tests;
@@ -87,6 +89,8 @@ fn decide(draft: &mut Draft<'_>, command: &Command) -> Result<Reply, FsError> {
             pipeline::update_pipeline(draft, client, *old, *new, storages)
         }
         Command::RecoverLease { path, client } => recovery::recover_lease(draft, path, client),
+        Command::Truncate { path, len, client } => truncate::truncate(draft, path, *len, client),
+        Command::Concat { target, sources } => concat::concat(draft, target, sources),
         Command::Rename { src, dst } => rename::rename(draft, src, dst),
         Command::Rename2 { src, dst, overwrite } => rename::rename2(draft, src, dst, *overwrite),
         Command::Delete { path, recursive } => delete::delete(draft, path, *recursive),

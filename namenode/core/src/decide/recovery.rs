@@ -10,6 +10,8 @@
 //!             └─▶ commit_block_sync with the current stamp ───────────▶ closed
 //! ```
 //!
+//! A truncation goes the same way: the namenode takes the lease, and the recovery has the length to cut to.
+//!
 //! A restarted namenode knows no replicas. It then waits: a last block is taken off only if every volume that may hold data
 //! of it has said that it holds none.
 
@@ -93,7 +95,7 @@ fn close(draft: &mut Draft<'_>, id: InodeId) -> Released {
 }
 
 /// Gives the lease to the namenode itself, so that the old writer, should it return, is refused.
-fn hold(draft: &mut Draft<'_>, id: InodeId) {
+pub(super) fn hold(draft: &mut Draft<'_>, id: InodeId) {
     let holder = draft.state.rows.inode(id).and_then(|inode| inode.lease());
     if holder.is_none_or(|lease| *lease.client != *NAMENODE_HOLDER) {
         draft.push(Edit::Leased { id, lease: Lease { client: NAMENODE_HOLDER.into(), addr: None } });
@@ -176,6 +178,11 @@ pub(super) fn commit_block_sync(draft: &mut Draft<'_>, sync: &CommitBlockSync) -
         )));
     }
     super::pipeline::check_len(sync.new_len)?;
+    if let Some(len) = building.cut
+        && (sync.delete || sync.new_len != len)
+    {
+        return Err(io(format!("Block {block} is being cut to {len} bytes, not to {}", sync.new_len)));
+    }
     if sync.storages.len() > usize::from(state.config.replication_max) {
         let message = format!("A recovered block on {} volumes", sync.storages.len());
         return Err(FsError::new(ErrorCode::IllegalArgument, message));

@@ -24,7 +24,9 @@ pub(super) fn recall(state: &State, caller: &Caller, command: &Command) -> Optio
 /// Remembers a call that changes something and succeeds.
 pub(super) fn remember(draft: &mut Draft<'_>, command: &Command, reply: &Reply) {
     let Some(call) = draft.caller.call else { return };
-    if !is_remembered(command) || draft.is_empty() || matches!(reply, Reply::Refused(_)) {
+    // A truncation that finds nothing to do is remembered too: a late copy of it must not cut what was written since.
+    let counts = !draft.is_empty() || matches!(command, Command::Truncate { .. });
+    if !is_remembered(command) || !counts || matches!(reply, Reply::Refused(_)) {
         return;
     }
     let mut reply = reply.clone();
@@ -39,6 +41,8 @@ fn is_remembered(command: &Command) -> bool {
     match command {
         Command::Create { .. }
         | Command::Append { .. }
+        | Command::Truncate { .. }
+        | Command::Concat { .. }
         | Command::UpdatePipeline { .. }
         | Command::Rename { .. }
         | Command::Rename2 { .. }

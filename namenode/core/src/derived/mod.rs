@@ -34,12 +34,12 @@ impl State {
                     self.tree.uncount(inode);
                 }
                 if let Some(file) = self.rows.file(*id) {
-                    remove_blocks(&mut self.blocks, &file.first);
+                    remove_blocks(&mut self.blocks, *id, &file.first);
                 }
             }
             Edit::SegmentRemoved { file, segment } => {
                 if let Some(segment) = self.rows.segments.get(&(*file, *segment)) {
-                    remove_blocks(&mut self.blocks, &segment.run);
+                    remove_blocks(&mut self.blocks, *file, &segment.run);
                 }
             }
             Edit::BlockTaken { block, .. } => self.blocks.remove(*block),
@@ -86,6 +86,16 @@ impl State {
             Edit::BlockRecovering { file, .. } => {
                 self.resumed.remove(file);
                 self.recover_last_block(*file);
+            }
+            Edit::BlockCut { file, targets, .. } => {
+                self.update_last_block(*file, Some(targets));
+                self.recover_last_block(*file);
+            }
+            Edit::BlocksJoined { file, blocks, .. } => {
+                let wanted = self.rows.inode(*file).map_or(1, |inode| inode.attrs.replication);
+                for block in blocks {
+                    self.blocks.give_to(block.id, *file, wanted);
+                }
             }
             Edit::Remembered { call, .. } => {
                 self.calls.insert(*call, seq);
@@ -154,11 +164,12 @@ impl State {
             self.leaderless.remove(&file);
             return;
         };
-        let Some(stamp) = building.and_then(|building| building.recovery) else {
+        let attempt = building.and_then(|building| Some((building.recovery?, building.cut)));
+        let Some((stamp, cut)) = attempt else {
             self.leaderless.remove(&file);
             return;
         };
-        if self.blocks.start_recovery(block.id, stamp, self.clock) {
+        if self.blocks.start_recovery(block.id, stamp, cut, self.clock) {
             self.leaderless.remove(&file);
         } else {
             self.leaderless.insert(file);
@@ -170,9 +181,12 @@ fn meta_of(file: InodeId, inode: &Inode, block: &Block, complete: bool) -> Block
     BlockMeta { inode: file, stamp: block.stamp, len: block.len, wanted: inode.attrs.replication, complete }
 }
 
-fn remove_blocks(blocks: &mut BlockMap, run: &Run) {
+/// Forgets the blocks of a file that goes; those that another file has been given meanwhile stay.
+fn remove_blocks(blocks: &mut BlockMap, file: InodeId, run: &Run) {
     for block in run.blocks() {
-        blocks.remove(block.id);
+        if owner_of(blocks, block.id) == Some(file) {
+            blocks.remove(block.id);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
 };
 use mammoth_protocol::journaled::CorruptRow;
 use mammoth_protocol::limits::{BLOCKS_IN_FILE_ROW, BLOCKS_PER_ROW};
-use mammoth_protocol::{Block, InodeId, Seq, versioned};
+use mammoth_protocol::{Block, GenStamp, InodeId, Seq, StorageId, versioned};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -47,7 +47,18 @@ struct FileRow<'a> {
 #[derive(Serialize, Deserialize)]
 struct RunRow<'a> {
     blocks: Cow<'a, [Block]>,
-    building: Option<Cow<'a, Building>>,
+    building: BuildingRow<'a>,
+}
+
+/// The construction of the last block. A further form goes to the end, so that older rows read as they did.
+#[derive(Serialize, Deserialize)]
+enum BuildingRow<'a> {
+    /// It is complete.
+    None,
+    /// A writer or a recovery is at work.
+    Written { targets: Cow<'a, [StorageId]>, recovery: Option<GenStamp> },
+    /// A recovery cuts it to `len` bytes.
+    Cut { targets: Cow<'a, [StorageId]>, recovery: Option<GenStamp>, len: u64 },
 }
 
 /// Further blocks of a file.
@@ -60,7 +71,32 @@ struct SegmentRow<'a> {
 
 impl<'a> From<&'a Run> for RunRow<'a> {
     fn from(run: &'a Run) -> Self {
-        Self { blocks: Cow::Borrowed(run.blocks()), building: run.building().map(Cow::Borrowed) }
+        Self { blocks: Cow::Borrowed(run.blocks()), building: run.building().into() }
+    }
+}
+
+impl<'a> From<Option<&'a Building>> for BuildingRow<'a> {
+    fn from(building: Option<&'a Building>) -> Self {
+        let Some(Building { targets, recovery, cut }) = building else { return Self::None };
+        let (targets, recovery) = (Cow::Borrowed(targets.as_slice()), *recovery);
+        match *cut {
+            None => Self::Written { targets, recovery },
+            Some(len) => Self::Cut { targets, recovery, len },
+        }
+    }
+}
+
+impl BuildingRow<'_> {
+    fn into_building(self) -> Option<Building> {
+        match self {
+            Self::None => None,
+            Self::Written { targets, recovery } => {
+                Some(Building { targets: targets.into_owned(), recovery, cut: None })
+            }
+            Self::Cut { targets, recovery, len } => {
+                Some(Building { targets: targets.into_owned(), recovery, cut: Some(len) })
+            }
+        }
     }
 }
 
@@ -72,10 +108,11 @@ impl RunRow<'_> {
         if self.blocks.iter().any(|block| block.len > BLOCK_BYTES_MAX) {
             return Err("it has a block that is too long");
         }
-        if self.blocks.is_empty() && self.building.is_some() {
+        let building = self.building.into_building();
+        if self.blocks.is_empty() && building.is_some() {
             return Err("it builds a block that it lacks");
         }
-        Ok(Run::from_parts(self.blocks.into_owned(), self.building.map(Cow::into_owned)))
+        Ok(Run::from_parts(self.blocks.into_owned(), building))
     }
 }
 

@@ -174,6 +174,29 @@ pub enum Edit {
         /// The sequence.
         floor: Seq,
     },
+    /// The last block, complete until now, is cut: a recovery brings its replicas to this length under a new stamp. The block
+    /// keeps its old length until that is committed.
+    BlockCut {
+        /// The file.
+        file: InodeId,
+        /// Place of the block in the file.
+        index: u32,
+        /// Bytes that remain of it.
+        len: u64,
+        /// The stamp that the cut replicas will carry.
+        stamp: GenStamp,
+        /// Volumes that have the block.
+        targets: Vec<StorageId>,
+    },
+    /// Complete blocks of other files come to the end of this one; all of them lie in one row.
+    BlocksJoined {
+        /// The file.
+        file: InodeId,
+        /// Place of the first of them in the file.
+        index: u32,
+        /// The blocks, in order.
+        blocks: Vec<Block>,
+    },
 }
 
 /// A new file or folder.
@@ -230,6 +253,8 @@ impl Edit {
             | Self::BlockRecovering { file, .. }
             | Self::BlockCommitted { file, .. }
             | Self::BlockTaken { file, .. }
+            | Self::BlockCut { file, .. }
+            | Self::BlocksJoined { file, .. }
             | Self::SegmentRemoved { file, .. } => Some(*file),
             Self::StampAllocated { .. } | Self::Remembered { .. } | Self::Forgotten { .. } => None,
         }
@@ -244,7 +269,9 @@ impl Edit {
             | Self::BlockReopened { index, .. }
             | Self::BlockRecovering { index, .. }
             | Self::BlockCommitted { index, .. }
-            | Self::BlockTaken { index, .. } => Some(*index),
+            | Self::BlockTaken { index, .. }
+            | Self::BlockCut { index, .. }
+            | Self::BlocksJoined { index, .. } => Some(*index),
             _ => None,
         }
     }
@@ -275,7 +302,10 @@ impl Edit {
                 raised.last_block = meta.last_block.max(*block);
                 raised.last_stamp = meta.last_stamp.max(*stamp);
             }
-            Self::BlockPiped { stamp, .. } | Self::BlockRecovering { stamp, .. } | Self::StampAllocated { stamp } => {
+            Self::BlockPiped { stamp, .. }
+            | Self::BlockRecovering { stamp, .. }
+            | Self::BlockCut { stamp, .. }
+            | Self::StampAllocated { stamp } => {
                 raised.last_stamp = meta.last_stamp.max(*stamp);
             }
             Self::Forgotten { floor } => raised.retry_floor = meta.retry_floor.max(*floor),

@@ -2,7 +2,6 @@
 
 use mammoth_protocol::limits::{BLOCKS_IN_FILE_ROW, BLOCKS_PER_ROW};
 use mammoth_protocol::{Block, GenStamp, StorageId};
-use serde::{Deserialize, Serialize};
 
 /// Where a file's block lies: in the inode's own row, or in a further one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,13 +42,15 @@ enum Blocks {
 }
 
 /// The construction of a run's last block: a writer (or a recovery) may still change its stamp and length.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Building {
     /// Volumes that hold or may hold data of it. Hard state, so that a restarted namenode knows whom to wait for before it
     /// judges that there is no data.
     pub(crate) targets: Vec<StorageId>,
     /// The stamp of the recovery under way: the only one that may commit the block.
     pub(crate) recovery: Option<GenStamp>,
+    /// The bytes that the recovery is to leave: the block is being truncated. `None` leaves that to its replicas.
+    pub(crate) cut: Option<u64>,
 }
 
 impl Run {
@@ -93,6 +94,11 @@ impl Run {
             }
         };
         self.building = Some(Box::new(building));
+    }
+
+    /// Adds complete blocks.
+    pub(crate) fn extend(&mut self, more: &[Block]) {
+        *self = Self::from_parts([self.blocks(), more].concat(), None);
     }
 
     /// Takes the last block off.

@@ -71,7 +71,9 @@ impl Rows {
             | Edit::BlockReopened { .. }
             | Edit::BlockRecovering { .. }
             | Edit::BlockCommitted { .. }
-            | Edit::BlockTaken { .. } => self.change_block(seq, edit),
+            | Edit::BlockTaken { .. }
+            | Edit::BlockCut { .. }
+            | Edit::BlocksJoined { .. } => self.change_block(seq, edit),
             Edit::StampAllocated { .. } | Edit::Forgotten { .. } => Ok(()),
             Edit::Mode { .. } | Edit::Owner { .. } | Edit::Replication { .. } => self.change_attrs(seq, edit),
             Edit::Moved { id, .. }
@@ -168,7 +170,7 @@ impl Rows {
 fn creates(edit: &Edit) -> bool {
     match edit {
         Edit::Created(_) | Edit::Remembered { .. } => true,
-        Edit::BlockAdded { index, .. } => {
+        Edit::BlockAdded { index, .. } | Edit::BlocksJoined { index, .. } => {
             let slot = slot_of(*index);
             slot.segment.is_some() && slot.at == 0
         }
@@ -203,15 +205,22 @@ fn set_lease(inode: &mut Inode, lease: Option<&Lease>) -> Result<(), Misfit> {
     Ok(())
 }
 
-/// Changes the last block of a run, at place `at`.
+/// Changes the end of a run: what is at place `at`.
 fn change_run(run: &mut Run, at: usize, edit: &Edit) -> Result<(), Misfit> {
     let present = run.blocks().len();
     if let Edit::BlockAdded { block, stamp, targets, .. } = edit {
         if at != present || run.building().is_some() {
             return Err("the block is not next");
         }
-        let building = Building { targets: targets.clone(), recovery: None };
+        let building = Building { targets: targets.clone(), ..Building::default() };
         run.push(Block { id: *block, stamp: *stamp, len: 0 }, building);
+        return Ok(());
+    }
+    if let Edit::BlocksJoined { blocks, .. } = edit {
+        if at != present || run.building().is_some() {
+            return Err("the blocks are not next");
+        }
+        run.extend(blocks);
         return Ok(());
     }
     if at + 1 != present {
@@ -221,7 +230,11 @@ fn change_run(run: &mut Run, at: usize, edit: &Edit) -> Result<(), Misfit> {
         return run.pop().filter(|last| last.id == *block).map(drop).ok_or("another block is the last");
     }
     if let Edit::BlockReopened { targets, .. } = edit {
-        run.set_building(Some(Building { targets: targets.clone(), recovery: None }));
+        run.set_building(Some(Building { targets: targets.clone(), ..Building::default() }));
+        return Ok(());
+    }
+    if let Edit::BlockCut { len, stamp, targets, .. } = edit {
+        run.set_building(Some(Building { targets: targets.clone(), recovery: Some(*stamp), cut: Some(*len) }));
         return Ok(());
     }
     let block = run.block_mut(at).ok_or("no such block")?;

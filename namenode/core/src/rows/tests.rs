@@ -75,6 +75,11 @@ fn records() -> Vec<(Edit, &'static str)> {
             "0101130000000000000000000000000000000103000103",
         ),
         (Edit::Forgotten { floor: Seq(300) }, "010114ac02"),
+        (
+            Edit::BlockCut { file, index, len: 9, stamp, targets: targets() },
+            "010115020309060100000000000000000000000000000007",
+        ),
+        (Edit::BlocksJoined { file, index, blocks: vec![whole, whole] }, "0101160203020a06090a0609"),
     ]
 }
 
@@ -102,6 +107,8 @@ fn tag(edit: &Edit) -> u8 {
         Edit::StampAllocated { .. } => 18,
         Edit::Remembered { .. } => 19,
         Edit::Forgotten { .. } => 20,
+        Edit::BlockCut { .. } => 21,
+        Edit::BlocksJoined { .. } => 22,
     }
 }
 
@@ -117,7 +124,7 @@ fn records_keep_their_bytes() {
         tags.push(tag(&edit));
     }
     tags.dedup();
-    assert_eq!(tags, (0..=20).collect::<Vec<_>>(), "every kind has its bytes here");
+    assert_eq!(tags, (0..=22).collect::<Vec<_>>(), "every kind has its bytes here");
 }
 
 #[test]
@@ -178,7 +185,7 @@ fn remembered_replies_keep_their_bytes() {
     }
 }
 
-/// Rows with everything that a row can have: an open file of 5 blocks, a folder, a remembered call.
+/// Rows with everything that a row can have: an open file of 5 blocks, a file that is being cut, a folder, a remembered call.
 fn rows() -> Rows {
     let mut rows = Rows::new("u", "g");
     let file = InodeId(20_000);
@@ -196,17 +203,28 @@ fn rows() -> Rows {
     rows.apply(Seq(4), &Edit::BlockRecovering { file, index: 4, stamp: GenStamp(300) });
     let call = CallId { client: Uuid(1), call: -2 };
     rows.apply(Seq(5), &Edit::Remembered { call, reply: Reply::Done(true), wall_ms: 3 });
+    let new_file = NewFile { replication: 3, block_size: 128, lease: lease() };
+    rows.apply(Seq(6), &created(20_001, Some(new_file)));
+    let (file, index) = (InodeId(20_001), 0);
+    let blocks = vec![Block { id: BlockId(90), stamp: GenStamp(91), len: 92 }];
+    rows.apply(Seq(7), &Edit::BlocksJoined { file, index, blocks });
+    let targets = vec![StorageId(Uuid(7))];
+    rows.apply(Seq(8), &Edit::BlockCut { file, index, len: 60, stamp: GenStamp(301), targets });
     rows
 }
 
 #[test]
 fn rows_keep_their_bytes() {
     let goldens = [
-        ("01", "01a09c018080808008e80700"),
+        ("01", "01a19c018080808008e80700"),
         ("020000000000004001", "01008180010001750167ed03000000"),
         (
             "020000000000004e20",
             "010301016e01750167a40309090103800104c801c8018001ca01c9018001cc01ca018001ce01cb0180010001016301000a000001",
+        ),
+        (
+            "020000000000004e21",
+            "010801016e01750167a40309090103800101b4015b5c02010000000000000000000000000000000701ad023c01016301000a000001",
         ),
         ("030000000000004e2000000000", "010401d001cc010001010000000000000000000000000000000701ac02"),
         ("040000000000000005", "010300000000000000000000000000000001030001"),

@@ -39,7 +39,7 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let paths = 0..PATHS.len();
-    let act = (0_usize..17, paths.clone(), paths, any::<bool>(), proptest::option::of(0..40))
+    let act = (0_usize..21, paths.clone(), paths, any::<bool>(), proptest::option::of(0..40))
         .prop_map(|(command, a, b, flag, call)| Step::Act { command, a, b, flag, call });
     let play = (0_usize..5, 0..PATHS.len()).prop_map(|(play, a)| Step::Play { play, a });
     let step = prop_oneof![
@@ -85,7 +85,13 @@ fn command(world: &World, number: usize, a: &str, b: &str, flag: bool) -> Comman
         13 => Command::Append { path: path(a), client: other, new_block: flag },
         14 => Command::RecoverLease { path: path(a), client: other },
         15 => Command::AbandonBlock { path: path(a), file: None, client, block: last.unwrap_or_default() },
-        _ => Command::Fsync { path: path(a), file: None, client, last_len: Some(5) },
+        16 => Command::Fsync { path: path(a), file: None, client, last_len: Some(5) },
+        17 | 18 => {
+            let len = world.len_of(a);
+            let len = if flag { len.saturating_sub(last.map_or(0, |block| block.len)) } else { len * 2 / 3 };
+            Command::Truncate { path: path(a), len, client: other }
+        }
+        _ => Command::Concat { target: path(a), sources: vec![path(b)] },
     }
 }
 
@@ -213,11 +219,13 @@ fn the_random_histories_contain_every_kind_of_edit() {
     let expected = [
         "BlockAdded",
         "BlockCommitted",
+        "BlockCut",
         "BlockFlushed",
         "BlockPiped",
         "BlockRecovering",
         "BlockReopened",
         "BlockTaken",
+        "BlocksJoined",
         "Closed",
         "Created",
         "Detached",

@@ -4,16 +4,17 @@ use super::call::{Call, Served};
 use super::convert;
 use mammoth_namenode_core::api::{Answer, Command, FileStatus, Listing, Query};
 use mammoth_protocol::hadoop::hdfs::{
-    CheckAccessRequestProto, CheckAccessResponseProto, ContentSummaryProto, CorruptFileBlocksProto, DeleteRequestProto,
-    DeleteResponseProto, DirectoryListingProto, GetContentSummaryRequestProto, GetContentSummaryResponseProto,
-    GetFileInfoRequestProto, GetFileInfoResponseProto, GetFileLinkInfoRequestProto, GetFileLinkInfoResponseProto,
-    GetListingRequestProto, GetListingResponseProto, GetLocatedFileInfoRequestProto, GetLocatedFileInfoResponseProto,
-    GetPreferredBlockSizeRequestProto, GetPreferredBlockSizeResponseProto, GetQuotaUsageRequestProto,
-    GetQuotaUsageResponseProto, ListCorruptFileBlocksRequestProto, ListCorruptFileBlocksResponseProto,
-    MkdirsRequestProto, MkdirsResponseProto, QuotaUsageProto, Rename2RequestProto, Rename2ResponseProto,
-    RenameRequestProto, RenameResponseProto, SetOwnerRequestProto, SetOwnerResponseProto, SetPermissionRequestProto,
-    SetPermissionResponseProto, SetReplicationRequestProto, SetReplicationResponseProto, SetTimesRequestProto,
-    SetTimesResponseProto,
+    CheckAccessRequestProto, CheckAccessResponseProto, ConcatRequestProto, ConcatResponseProto, ContentSummaryProto,
+    CorruptFileBlocksProto, DeleteRequestProto, DeleteResponseProto, DirectoryListingProto,
+    GetContentSummaryRequestProto, GetContentSummaryResponseProto, GetFileInfoRequestProto, GetFileInfoResponseProto,
+    GetFileLinkInfoRequestProto, GetFileLinkInfoResponseProto, GetListingRequestProto, GetListingResponseProto,
+    GetLocatedFileInfoRequestProto, GetLocatedFileInfoResponseProto, GetPreferredBlockSizeRequestProto,
+    GetPreferredBlockSizeResponseProto, GetQuotaUsageRequestProto, GetQuotaUsageResponseProto,
+    ListCorruptFileBlocksRequestProto, ListCorruptFileBlocksResponseProto, MkdirsRequestProto, MkdirsResponseProto,
+    QuotaUsageProto, Rename2RequestProto, Rename2ResponseProto, RenameRequestProto, RenameResponseProto,
+    SetOwnerRequestProto, SetOwnerResponseProto, SetPermissionRequestProto, SetPermissionResponseProto,
+    SetReplicationRequestProto, SetReplicationResponseProto, SetTimesRequestProto, SetTimesResponseProto,
+    TruncateRequestProto, TruncateResponseProto,
 };
 use mammoth_protocol::{DfsPath, ErrorCode, FsError};
 
@@ -28,6 +29,8 @@ const CORRUPT_FILES_MAX: usize = 1000;
 pub(super) async fn serve(call: &Call<'_>) -> Option<Served> {
     let served = match call.method {
         "mkdirs" => call.serve(|q| mkdirs(call, q)).await,
+        "truncate" => call.serve(|q| truncate(call, q)).await,
+        "concat" => call.serve(|q| concat(call, q)).await,
         "rename" => call.serve(|q| rename(call, q)).await,
         "rename2" => call.serve(|q| rename2(call, q)).await,
         "delete" => call.serve(|q| delete(call, q)).await,
@@ -54,6 +57,17 @@ async fn mkdirs(call: &Call<'_>, q: MkdirsRequestProto) -> Result<MkdirsResponse
     let mode = convert::mode(q.masked);
     let result = call.done(Command::Mkdirs { path, mode, create_parent: q.create_parent }).await?;
     Ok(MkdirsResponseProto { result })
+}
+
+async fn truncate(call: &Call<'_>, q: TruncateRequestProto) -> Result<TruncateResponseProto, FsError> {
+    let command = Command::Truncate { path: convert::path(&q.src)?, len: q.new_length, client: q.client_name };
+    Ok(TruncateResponseProto { result: call.done(command).await? })
+}
+
+async fn concat(call: &Call<'_>, q: ConcatRequestProto) -> Result<ConcatResponseProto, FsError> {
+    let sources = q.srcs.iter().map(|source| convert::path(source)).collect::<Result<_, _>>()?;
+    call.done(Command::Concat { target: convert::path(&q.trg)?, sources }).await?;
+    Ok(ConcatResponseProto {})
 }
 
 async fn rename(call: &Call<'_>, q: RenameRequestProto) -> Result<RenameResponseProto, FsError> {

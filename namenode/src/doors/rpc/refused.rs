@@ -4,9 +4,7 @@
 use mammoth_protocol::{ErrorCode, FsError};
 
 /// What each group of methods is about.
-const ABSENT: [(&str, &[&str]); 13] = [
-    ("concat", &["concat"]),
-    ("truncate", &["truncate"]),
+const ABSENT: [(&str, &[&str]); 11] = [
     ("quotas", &["setQuota"]),
     (
         "access control lists",

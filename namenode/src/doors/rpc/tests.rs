@@ -187,7 +187,7 @@ async fn every_method_is_served_refused_or_unknown() {
         "getLocatedFileInfo getContentSummary getQuotaUsage setTimes updateBlockForPipeline updatePipeline isFileClosed",
         "checkAccess getStoragePolicy getStoragePolicies getDataEncryptionKey getErasureCodingPolicies",
         "getErasureCodingPolicy msync getHAServiceState getFsReplicatedBlockStats getFsECBlockGroupStats",
-        "listCorruptFileBlocks",
+        "listCorruptFileBlocks truncate concat",
     ]
     .iter()
     .flat_map(|line| line.split(' '))
@@ -198,7 +198,7 @@ async fn every_method_is_served_refused_or_unknown() {
         assert!(empty_mode_is_fine, "{method} is not offered");
         assert!(refused::refusal(method).is_none(), "{method} is served and refused");
     }
-    for method in ["concat", "truncate", "setQuota", "setAcl", "getXAttrs", "createSnapshot", "listOpenFiles"] {
+    for method in ["setQuota", "setAcl", "getXAttrs", "createSnapshot", "listOpenFiles"] {
         let failure = door.call(incoming(method)).await.expect_err("not offered");
         assert_eq!(failure.java_class, ErrorCode::Unsupported.java_class());
         assert!(failure.message.starts_with(method), "{failure}");

@@ -33,7 +33,7 @@ fn recovery_stamp(world: &World, id: InodeId) -> Option<GenStamp> {
 fn order(world: &mut World) -> Option<(Block, GenStamp, Vec<StorageId>)> {
     let orders: Vec<DnCommand> = (0..world.nodes.len()).flat_map(|at| world.heartbeat(at)).collect();
     let mut found = orders.into_iter().filter_map(|order| match order {
-        DnCommand::Recover { block, new_stamp, replicas } => {
+        DnCommand::Recover { block, new_stamp, replicas, cut: None } => {
             Some((block, new_stamp, replicas.iter().map(|replica| replica.storage).collect()))
         }
         _ => None,
@@ -361,6 +361,8 @@ fn nothing_changes_in_safe_mode() {
         Command::UpdateBlockForPipeline { block, client: "c".to_owned() },
         Command::UpdatePipeline { client: "c".to_owned(), old: block, new: block, storages: Vec::new() },
         recover("/f"),
+        Command::Truncate { path: path("/f"), len: 0, client: "c".to_owned() },
+        Command::Concat { target: path("/f"), sources: vec![path("/g")] },
         Command::Rename { src: path("/f"), dst: path("/g") },
         Command::Rename2 { src: path("/f"), dst: path("/g"), overwrite: true },
         delete("/f", true),

@@ -41,7 +41,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let paths = 0..PATHS.len();
     let act = (0_usize..21, paths.clone(), paths, any::<bool>(), proptest::option::of(0..40))
         .prop_map(|(command, a, b, flag, call)| Step::Act { command, a, b, flag, call });
-    let play = (0_usize..5, 0..PATHS.len()).prop_map(|(play, a)| Step::Play { play, a });
+    let play = (0_usize..8, 0..PATHS.len()).prop_map(|(play, a)| Step::Play { play, a });
     let step = prop_oneof![
         20 => act,
         5 => play,
@@ -85,7 +85,7 @@ fn command(world: &World, number: usize, a: &str, b: &str, flag: bool) -> Comman
         13 => Command::Append { path: path(a), client: other, new_block: flag },
         14 => Command::RecoverLease { path: path(a), client: other },
         15 => Command::AbandonBlock { path: path(a), file: None, client, block: last.unwrap_or_default() },
-        16 => Command::Fsync { path: path(a), file: None, client, last_len: Some(5) },
+        16 | 19 => Command::Fsync { path: path(a), file: None, client, last_len: Some(5) },
         17 | 18 => {
             let len = world.len_of(a);
             let len = if flag { len.saturating_sub(last.map_or(0, |block| block.len)) } else { len * 2 / 3 };
@@ -138,6 +138,23 @@ fn play(world: &mut World, number: usize, text: &str) {
             play(world, 0, text);
             play(world, 1, text);
             let _ = world.act(&root, Command::Append { path: path(text), client: "w1".to_owned(), new_block: false });
+        }
+        (5 | 6, _) => {
+            play(world, 0, text);
+            play(world, 1, text);
+            let len = world.len_of(text) * 2 / 3;
+            let _ = world.act(&root, Command::Truncate { path: path(text), len, client: "w1".to_owned() });
+        }
+        (7, _) => {
+            let folder = |text: &str| path(text).parent();
+            let mut others = PATHS.into_iter().filter(|other| *other != text && folder(other) == folder(text));
+            for file in others.next().into_iter().chain([text]) {
+                play(world, 0, file);
+                play(world, 1, file);
+            }
+            for other in PATHS.into_iter().filter(|other| *other != text && folder(other) == folder(text)) {
+                let _ = world.act(&root, Command::Concat { target: path(text), sources: vec![path(other)] });
+            }
         }
         (1, Some(_)) => {
             let block = grown.unwrap_or_default();
@@ -205,7 +222,7 @@ fn kind(edit: &Edit) -> String {
 fn the_random_histories_contain_every_kind_of_edit() {
     let mut runner = TestRunner::deterministic();
     let mut seen = BTreeSet::new();
-    for _ in 0..60 {
+    for _ in 0..100 {
         let mut world = World::with_nodes();
         for step in steps().new_tree(&mut runner).unwrap().current() {
             let before = world.disk.log.back().map_or(world.disk.applied, |(seq, _)| *seq);

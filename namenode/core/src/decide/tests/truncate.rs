@@ -176,10 +176,14 @@ fn a_repeated_call_does_not_cut_what_was_written_since() {
     world.file("/f", &[100, 100]);
     let caller = Caller { call: Some(CallId { client: Uuid(1), call: 1 }), ..root() };
     assert_eq!(world.act(&caller, truncate("/f", 100)), Ok(Reply::Done(true)));
+    let idle = Caller { call: Some(CallId { client: Uuid(1), call: 2 }), ..root() };
+    assert_eq!(world.act(&idle, truncate("/f", 100)), Ok(Reply::Done(true)), "nothing to do");
     world.must(Command::Append { path: path("/f"), client: "a".to_owned(), new_block: false });
     let block = Block { len: 60, ..world.add_block("/f", "a", None) };
     world.receive(block);
     world.must(crate::testing::complete("/f", "a", Some(block)));
-    assert_eq!(world.act(&caller, truncate("/f", 100)), Ok(Reply::Done(true)));
+    for repeated in [caller, idle] {
+        assert_eq!(world.act(&repeated, truncate("/f", 100)), Ok(Reply::Done(true)));
+    }
     assert_eq!(world.len_of("/f"), 160);
 }

@@ -3,7 +3,9 @@
 use crate::client::DfsClient;
 use crate::error::ClientError;
 use crate::rpc::convert;
-use crate::types::{ContentSummary, DatanodeInfo, FsStats, LocatedBlock, ReportKind, SafeModeAction, ServerDefaults};
+use crate::types::{
+    ContentSummary, DatanodeInfo, FsStats, LocatedBlock, OpenFile, ReportKind, SafeModeAction, ServerDefaults,
+};
 use mammoth_protocol::DfsPath;
 use mammoth_protocol::hadoop::{extended_block, hdfs};
 
@@ -126,6 +128,53 @@ impl DfsClient {
         let action = convert::safe_mode_action(action) as i32;
         let request = hdfs::SetSafeModeRequestProto { action, checked: None };
         self.call("setSafeMode", &request).map(|reply: hdfs::SetSafeModeResponseProto| reply.result)
+    }
+
+    /// Has the namenode read its lists of datanodes again.
+    ///
+    /// # Errors
+    /// The caller may not administrate; a list that makes no sense.
+    pub fn refresh_nodes(&self) -> Result<(), ClientError> {
+        self.call("refreshNodes", &hdfs::RefreshNodesRequestProto {}).map(|_: hdfs::RefreshNodesResponseProto| ())
+    }
+
+    /// Has the namenode make a checkpoint, which it does in safe mode only.
+    ///
+    /// # Errors
+    /// The caller may not administrate; no safe mode.
+    pub fn save_namespace(&self) -> Result<(), ClientError> {
+        self.call("saveNamespace", &hdfs::SaveNamespaceRequestProto::default())
+            .map(|_: hdfs::SaveNamespaceResponseProto| ())
+    }
+
+    /// The files at or below a path that somebody writes; with `blocking` those only whose last block is being written to a
+    /// datanode that is to leave.
+    ///
+    /// # Errors
+    /// The caller may not administrate.
+    pub fn open_files(&self, below: &DfsPath, blocking: bool) -> Result<Vec<OpenFile>, ClientError> {
+        let kind = if blocking {
+            hdfs::OpenFilesTypeProto::BlockingDecommission
+        } else {
+            hdfs::OpenFilesTypeProto::AllOpenFiles
+        };
+        let mut files = Vec::new();
+        let mut id = 0;
+        loop {
+            let request =
+                hdfs::ListOpenFilesRequestProto { id, types: vec![kind as i32], path: Some(below.to_string()) };
+            let reply: hdfs::ListOpenFilesResponseProto = self.call("listOpenFiles", &request)?;
+            let last = reply.entries.last().map(|entry| entry.id);
+            files.extend(reply.entries.into_iter().map(|entry| OpenFile {
+                path: entry.path,
+                client: entry.client_name,
+                machine: entry.client_machine,
+            }));
+            match last.filter(|last| reply.has_more && *last > id) {
+                Some(last) => id = last,
+                None => return Ok(files),
+            }
+        }
     }
 
     /// Tells the namenode of corrupt replicas: those at the nodes that each block lists.

@@ -47,6 +47,6 @@ pub use reader::FileReader;
 pub use text_stream::TextStream;
 pub use types::{
     AdminState, BlockLocations, ContentSummary, CreateOptions, DatanodeInfo, FileKind, FileStatus, FsStats,
-    ListingPage, LocatedBlock, RenameOptions, ReportKind, SafeModeAction, ServerDefaults,
+    ListingPage, LocatedBlock, OpenFile, RenameOptions, ReportKind, SafeModeAction, ServerDefaults,
 };
 pub use writer::FileWriter;

@@ -279,6 +279,17 @@ pub struct ServerDefaults {
     pub trash_interval_min: u64,
 }
 
+/// A file that somebody writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenFile {
+    /// Its path.
+    pub path: String,
+    /// The lease holder's name.
+    pub client: String,
+    /// Where the holder called from; empty for the namenode itself.
+    pub machine: String,
+}
+
 /// What to do with safe mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SafeModeAction {

@@ -1,8 +1,10 @@
 //! Settings of a namenode as plain values, read once from Hadoop's keys.
 
 use crate::error::StartError;
+use crate::hosts::HostFiles;
+use crate::topology::RackSource;
 use mammoth_namenode_core::api::CoreConfig;
-use mammoth_platform::settings::HostPort;
+use mammoth_platform::settings::{HostPort, Key, Text};
 use mammoth_platform::{Settings, keys, process};
 use mammoth_web::bind;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -34,6 +36,10 @@ pub struct NamenodeConfig {
     pub core: CoreConfig,
     /// What clients are told to use.
     pub defaults: ServerDefaults,
+    /// Who says which datanodes may be here.
+    pub hosts: HostFiles,
+    /// Who says in which racks they are.
+    pub racks: RackSource,
     /// Growth of the edit log, in bytes, that starts a checkpoint.
     pub checkpoint_bytes: u64,
     /// Milliseconds after which a checkpoint starts if anything is new.
@@ -80,12 +86,31 @@ impl NamenodeConfig {
             page_user,
             core: core_config(settings)?,
             defaults: server_defaults(settings)?,
+            hosts: HostFiles {
+                include: file(settings, keys::DFS_HOSTS)?,
+                exclude: file(settings, keys::DFS_HOSTS_EXCLUDE)?,
+            },
+            racks: rack_source(settings)?,
             checkpoint_bytes: settings.bytes(keys::MAMMOTH_JOURNAL_CHECKPOINT_BYTES)?,
             checkpoint_interval_ms: settings.millis(keys::MAMMOTH_JOURNAL_CHECKPOINT_INTERVAL)?,
             rpc_threads: (std::thread::available_parallelism().map_or(1, usize::from) / 2).clamp(1, 8),
             door_threads: 1,
         })
     }
+}
+
+/// A file, if one is named.
+fn file(settings: &Settings, key: Key<Text>) -> Result<Option<PathBuf>, StartError> {
+    let text = settings.text(key)?;
+    Ok((!text.is_empty()).then(|| PathBuf::from(text)))
+}
+
+/// The table if there is one, as in Hadoop where both are set.
+fn rack_source(settings: &Settings) -> Result<RackSource, StartError> {
+    if let Some(table) = file(settings, keys::NET_TOPOLOGY_TABLE_FILE_NAME)? {
+        return Ok(RackSource::Table(table));
+    }
+    Ok(file(settings, keys::NET_TOPOLOGY_SCRIPT_FILE_NAME)?.map_or(RackSource::Datanode, RackSource::Script))
 }
 
 /// The one folder of the namenode.
@@ -158,6 +183,7 @@ fn core_config(settings: &Settings) -> Result<CoreConfig, StartError> {
         work_multiplier: settings.int(keys::DFS_NAMENODE_REPLICATION_WORK_MULTIPLIER)?,
         pending_timeout_ms: settings.millis(keys::DFS_NAMENODE_RECONSTRUCTION_PENDING_TIMEOUT)?,
         invalidate_limit: settings.int(keys::DFS_BLOCK_INVALIDATE_LIMIT)?,
+        maintenance_min: settings.int(keys::DFS_NAMENODE_MAINTENANCE_REPLICATION_MIN)?,
         listing_page: settings.int(keys::DFS_LS_LIMIT)?,
         permissions: settings.flag(keys::DFS_PERMISSIONS_ENABLED)?,
         superuser: process::user_name(),

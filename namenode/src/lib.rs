@@ -5,7 +5,7 @@
 //! - [`server`]: start and end of a namenode; [`mod@format`]: the identity that it is given once
 //! - [`driver`]: the thread that owns the state: requests in, decisions, edit log, answers out
 //! - [`doors`]: Hadoop RPC for clients (8020), HTTP pages and JSON (9870), the internal door for datanodes (8022)
-//! - [`groups`]: groups of callers; [`metrics`]: what is counted
+//! - [`hosts`], [`topology`]: what the operator says of datanodes; [`groups`]: groups of callers; [`metrics`]: what is counted
 //!
 //! What is absent: rules of the file system (the core has them), WebHDFS, block bytes, calls to datanodes.
 
@@ -15,8 +15,10 @@ pub mod driver;
 mod error;
 pub mod format;
 pub mod groups;
+pub mod hosts;
 pub mod metrics;
 pub mod server;
+pub mod topology;
 
 pub use config::NamenodeConfig;
 pub use error::StartError;

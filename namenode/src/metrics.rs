@@ -66,6 +66,7 @@ operations! {
     "is_file_closed": Q(Query::IsFileClosed { .. }) => IsFileClosed;
     "additional_datanode": Q(Query::AdditionalDatanode { .. }) => AdditionalDatanode;
     "check_access": Q(Query::CheckAccess { .. }) => CheckAccess;
+    "open_files": Q(Query::OpenFiles { .. }) => OpenFiles;
     "health": Q(Query::Health) => Health;
     "block_state": Q(Query::BlockState { .. }) => BlockState;
     "corrupt_blocks": Q(Query::CorruptBlocks { .. }) => CorruptBlocks;
@@ -77,6 +78,7 @@ operations! {
     "bad_replicas": R(Report::Bad { .. }) => Bad;
     "renew_lease": R(Report::RenewLease { .. }) => RenewLease;
     "safe_mode": R(Report::SafeMode(_)) => SafeMode;
+    "hosts": R(Report::Hosts(_)) => Hosts;
 }
 
 /// Operations of datanodes, pages and timers: counted, but not shown among the calls of clients.

@@ -14,8 +14,10 @@ use crate::error::StartError;
 use crate::format;
 use crate::groups::Groups;
 use crate::metrics::Metrics;
+use crate::topology::Topology;
 use mammoth_journal::{CheckpointPolicy, Identity, Opened};
 use mammoth_namenode_core::State;
+use mammoth_namenode_core::api::Report;
 use mammoth_net::rpc::server::{ConnectionThreads, ServerLimits, serve as serve_rpc};
 use mammoth_platform::{Clock, Entropy, Shutdown, SystemClock, SystemEntropy, Workers};
 use mammoth_protocol::internal::ClusterIdentity;
@@ -146,7 +148,9 @@ pub fn start(config: NamenodeConfig, components: Components) -> Result<Handle, S
     let workers = Workers::new(shutdown.clone());
     let driver = DriverHandle::default();
     let metrics = Arc::new(Metrics::default());
-    let started = Started { config, addrs, identity: identity.clone(), term, driver, metrics, clock, shutdown };
+    let topology = Topology::new(config.racks.clone());
+    let identified = identity.clone();
+    let started = Started { config, addrs, identity: identified, term, driver, metrics, topology, clock, shutdown };
     let shutdown = started.shutdown.clone();
     started.run_driver(opened, entropy, &workers)?;
     if let Err(error) = started.open_doors(listeners, runtime) {
@@ -172,6 +176,9 @@ fn open(
     let mut opened = mammoth_journal::open(&config.dir, &Identity::default(), state)?;
     let identity = format::read(&config.dir, &opened.identity)?;
     opened.state.resume(opened.term, Seq(opened.next_seq.0.saturating_sub(1)));
+    let key = mammoth_platform::keys::DFS_HOSTS.name();
+    let rules = config.hosts.read().map_err(|reason| StartError::Setting { key, reason })?;
+    opened.state.observe(clock.now(), Report::Hosts(rules));
     Ok((opened, identity))
 }
 
@@ -183,6 +190,7 @@ struct Started {
     term: Term,
     driver: DriverHandle,
     metrics: Arc<Metrics>,
+    topology: Topology,
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
 }
@@ -241,6 +249,8 @@ impl Started {
                 superuser: core.superuser.clone(),
                 supergroup: core.supergroup.clone(),
             },
+            hosts: self.config.hosts.clone(),
+            topology: self.topology.clone(),
             clock: Arc::clone(&self.clock),
         })))
     }
@@ -268,7 +278,12 @@ impl Started {
     }
 
     fn datanode_door(&self) -> axum::Router {
-        let door = DatanodeDoor { driver: self.driver.clone(), identity: self.identity.clone(), term: self.term };
+        let door = DatanodeDoor {
+            driver: self.driver.clone(),
+            identity: self.identity.clone(),
+            topology: self.topology.clone(),
+            term: self.term,
+        };
         door.router(self.hosts())
     }
 

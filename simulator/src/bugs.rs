@@ -42,11 +42,13 @@ pub enum Bug {
     CutLoggedAsRecovery,
     /// The sources of a concatenation go before the target has their blocks.
     SourcesGoFirst,
+    /// A datanode is taken for decommissioned while its blocks are still being copied.
+    DecommissionedEarly,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::ReplyBeforeSync,
         Self::OrderBeforeSync,
         Self::RetryRunTwice,
@@ -66,5 +68,6 @@ impl Bug {
         Self::RecoveryWithoutFence,
         Self::CutLoggedAsRecovery,
         Self::SourcesGoFirst,
+        Self::DecommissionedEarly,
     ];
 }

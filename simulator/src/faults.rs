@@ -16,7 +16,7 @@ const WALL_JUMP_MS: u64 = 500_000;
 type Fault = fn(&mut World);
 
 /// Every kind, with its weight.
-const FAULTS: [(u64, Fault); 13] = [
+const FAULTS: [(u64, Fault); 14] = [
     (14, World::namenode_crashes),
     (3, World::namenode_disk_fails),
     (25, World::datanode_crashes),
@@ -29,6 +29,7 @@ const FAULTS: [(u64, Fault); 13] = [
     (8, World::scrub_all),
     (4, World::wall_clock_jumps),
     (3, World::safe_mode_begins),
+    (16, World::operator_looks),
     (5, World::namenode_restarts_at_once),
 ];
 

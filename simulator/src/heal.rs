@@ -16,6 +16,7 @@ impl World {
     /// Stops the faults and lets time pass until all is well.
     pub(crate) fn faults_are_over(&mut self) {
         self.namenode_is_spared();
+        self.set_list(None);
         for index in 0..DATANODES {
             if !self.datanodes[index].up {
                 self.sim.later(1, Event::DatanodeStarts(index));

@@ -20,6 +20,7 @@ pub mod heal;
 pub mod jobs;
 pub mod kernel;
 pub mod namenode;
+pub mod operator;
 pub mod oracle;
 pub mod rng;
 pub mod world;

@@ -287,6 +287,14 @@ impl World {
         });
     }
 
+    /// The namenode reads the operator's list of datanodes.
+    pub(crate) fn namenode_reads_list(&mut self) {
+        let rules = self.host_rules();
+        self.with_namenode(|live, steps| {
+            live.observe(steps, Report::Hosts(rules));
+        });
+    }
+
     /// The administrator switches safe mode.
     pub(crate) fn namenode_safe_mode(&mut self, action: SafeModeAction) {
         self.with_namenode(|live, steps| {

@@ -7,6 +7,7 @@ use crate::event::{Event, Index, Request, Response};
 use crate::fair::Fair;
 use crate::kernel::{Kernel, Model, Verdict};
 use crate::namenode::Namenode;
+use crate::operator::Leaving;
 use mammoth_namenode_core::api::SafeModeAction;
 use mammoth_protocol::DatanodeId;
 
@@ -31,6 +32,8 @@ pub struct World {
     pub writers: u64,
     /// What faults have taken.
     pub fair: Fair,
+    /// The datanode that the operator's list names.
+    pub leaving: Option<Leaving>,
     /// The namenode's state may have changed since its invariants were checked.
     pub touched: bool,
 }
@@ -103,6 +106,7 @@ impl World {
             bug,
             writers: 0,
             fair: Fair::default(),
+            leaving: None,
             touched: false,
         };
         world.sim.later(1, Event::NamenodeStarts);

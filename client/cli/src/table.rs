@@ -82,9 +82,11 @@ pub(crate) static COMMANDS: [Command; 38] = [
     command(
         "admin",
         "report [-live] [-dead] [-decommissioning] [-enteringmaintenance] [-inmaintenance] [--json] | \
-         safemode enter|leave|get|wait|forceExit",
+         safemode enter|leave|get|wait|forceExit | refreshNodes | printTopology | \
+         listOpenFiles [-blockingDecommission] [-path <path>] | saveNamespace [-beforeShutdown]",
         c::admin::run,
-        "Shows the state of the cluster, and enters, leaves or waits for the end of safe mode.",
+        "Shows the state of the cluster, its racks or the files that are being written, enters, leaves or waits for the end of safe mode, has the namenode \
+         read its lists of datanodes again, or make a checkpoint.",
     ),
     command(
         "appendToFile",

@@ -187,6 +187,37 @@ fn safe_mode_and_the_report() {
 }
 
 #[test]
+fn what_operators_ask_for() {
+    let dfs = Cluster::start(&[]);
+    assert_eq!(dfs.ok("admin -refreshNodes"), "Refresh nodes successful\n");
+    assert_eq!(dfs.ok("admin -printTopology"), "");
+    let header = "Client Host         \tClient Name         \tOpen File Path\n";
+    assert_eq!(dfs.ok("admin -listOpenFiles -blockingDecommission -path /"), header);
+    let ran = dfs.run("admin -saveNamespace");
+    let refusal = "saveNamespace: Safe mode should be turned ON in order to create namespace image.\n";
+    assert_eq!((ran.status, ran.err.as_str()), (255, refusal));
+    dfs.ok("mkdir /d");
+    dfs.ok("admin -safemode enter");
+    assert_eq!(dfs.ok("admin -saveNamespace"), "Save namespace successful\n");
+    assert_eq!(dfs.ok("admin -saveNamespace -beforeShutdown"), "Save namespace successful\n", "nothing is new");
+    assert_eq!(dfs.run("admin -refreshNodes now").status, 255);
+}
+
+#[test]
+fn empty_files_are_truncated_and_not_joined() {
+    let dfs = Cluster::start(&[]);
+    dfs.ok("touchz /a /b");
+    assert_eq!(dfs.ok("truncate -w 0 /a"), "Truncated /a to length: 0\n");
+    dfs.fails("truncate 1 /a", "truncate: Cannot truncate to a larger file size. Current size: 0, truncate size: 1.");
+    dfs.fails("truncate 1 /", "truncate: `/': Is a directory");
+    dfs.fails("concat /a /b", "concat: concat: source file /b is invalid or empty or underConstruction");
+    dfs.fails("concat /a /c", "concat: /c does not exist or is not file.");
+    dfs.fails("concat /c /a", "concat: Target path /c does not exist or is not file.");
+    assert_eq!(dfs.run("truncate -1 /a").status, 255);
+    assert_eq!(dfs.run("concat /a").status, 255);
+}
+
+#[test]
 fn a_put_that_fails_leaves_nothing_behind() {
     let dfs = Cluster::start(&[]);
     let local = tempfile::NamedTempFile::new().unwrap();

@@ -16,6 +16,7 @@ mod leases;
 mod lengths;
 mod memory;
 mod namenode_crash;
+mod operator;
 mod outside;
 mod pages;
 mod pipeline;

@@ -29,6 +29,10 @@ impl State {
                 }
                 Outcome::default()
             }
+            Report::Hosts(rules) => {
+                self.blocks.set_hosts(now, rules);
+                Outcome::default()
+            }
             Report::SafeMode(action) => {
                 Outcome { refused: self.blocks.safe_mode_action(now, action).err(), ..Outcome::default() }
             }

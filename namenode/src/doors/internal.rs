@@ -4,6 +4,7 @@
 //! The namenode never calls a datanode: what it wants done rides home on the reply to a heartbeat.
 
 use crate::driver::{DriverHandle, Reported};
+use crate::topology::Topology;
 use axum::Json;
 use axum::Router;
 use axum::body::Body;
@@ -29,6 +30,8 @@ pub struct DatanodeDoor {
     pub driver: DriverHandle,
     /// Which file system this is.
     pub identity: ClusterIdentity,
+    /// Racks.
+    pub topology: Topology,
     /// Reign of this namenode.
     pub term: Term,
 }
@@ -105,7 +108,7 @@ async fn identity(State(door): Door) -> Json<ClusterIdentity> {
 }
 
 async fn register(State(door): Door, body: Body) -> Result<Json<RegisterReply>, Refused> {
-    let request: RegisterRequest = json(body).await?;
+    let mut request: RegisterRequest = json(body).await?;
     let cluster_id = door.identity.cluster_id.clone();
     if request.cluster_id != cluster_id {
         let message = format!(
@@ -114,6 +117,7 @@ async fn register(State(door): Door, body: Body) -> Result<Json<RegisterReply>, 
         );
         return Err(malformed(message));
     }
+    request.rack = door.topology.rack_of(&request.addr, &request.rack).await;
     let epoch = door.driver.register(request).await?;
     Ok(Json(RegisterReply { cluster_id, term: door.term, epoch }))
 }

@@ -27,6 +27,8 @@ pub(crate) enum Ask {
     Query { caller: Caller, query: Query, answer: Way<Answer> },
     /// News.
     Report { report: Report, answer: Way<Reported> },
+    /// A checkpoint.
+    Save { answer: Way<Seq> },
     /// A datanode that needs an epoch.
     Register { request: RegisterRequest, answer: Way<Epoch> },
 }

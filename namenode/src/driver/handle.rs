@@ -3,7 +3,7 @@
 use super::effect::{Ask, Reported};
 use mammoth_namenode_core::api::{Answer, Command, Query, Reply, Report};
 use mammoth_protocol::internal::RegisterRequest;
-use mammoth_protocol::{Caller, Epoch, FsError};
+use mammoth_protocol::{Caller, Epoch, FsError, Seq};
 use mammoth_web::inbox::Lane;
 use mammoth_web::mailbox::Mailbox;
 
@@ -50,9 +50,17 @@ impl DriverHandle {
     pub async fn report(&self, report: Report) -> Result<Reported, FsError> {
         let lane = match report {
             Report::Register { .. } | Report::Heartbeat(_) | Report::Incremental(_) | Report::Full(_) => Lane::Daemon,
-            Report::Bad { .. } | Report::RenewLease { .. } | Report::SafeMode(_) => Lane::Client,
+            Report::Bad { .. } | Report::RenewLease { .. } | Report::SafeMode(_) | Report::Hosts(_) => Lane::Client,
         };
         self.mailbox.ask(lane, |answer| Ask::Report { report, answer }).await
+    }
+
+    /// Has a checkpoint made of all that is decided now; answers when it is complete.
+    ///
+    /// # Errors
+    /// As [`Self::command`]; too many wait already.
+    pub async fn save(&self) -> Result<Seq, FsError> {
+        self.mailbox.ask(Lane::Client, |answer| Ask::Save { answer }).await
     }
 
     /// Takes a datanode in and gives it an epoch. The cluster id was compared by the door.

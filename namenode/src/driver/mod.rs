@@ -24,7 +24,7 @@ use mammoth_namenode_core::api::{Answer, Command, Outcome, Query, Reply, Report}
 use mammoth_namenode_core::{Edit, State};
 use mammoth_platform::{Clock, Entropy, EntropyPool};
 use mammoth_protocol::internal::RegisterRequest;
-use mammoth_protocol::{Auth, Caller, Epoch, ErrorCode, FsError, InodeId, Now, Term};
+use mammoth_protocol::{Auth, Caller, Epoch, ErrorCode, FsError, InodeId, Now, Seq, Term};
 use mammoth_web::mailbox::{Mailbox, Way};
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +38,8 @@ const TICK_MS: u64 = 200;
 const STOPPED_MS: u64 = 1_000;
 /// Milliseconds that datanodes have then, beside two heartbeats, to be heard: their longest pause after a failed call.
 const HEAR_MS: u64 = 1_000;
+/// Callers that wait for a checkpoint at the same time.
+const SAVES_MAX: usize = 100;
 /// How long the journal may take for its last group at the end.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -78,6 +80,8 @@ pub struct Driver {
     /// The timers as the author of commands.
     internal: Caller,
     unsynced: Unsynced,
+    /// Who waits for a checkpoint up to which sequence.
+    saves: Vec<(Seq, Way<Seq>)>,
     /// What the query at hand depends on; kept for its room.
     saw: Vec<InodeId>,
     /// Answers that leave at the end of the round: one by one, each would wake the thread of its connection.
@@ -101,6 +105,7 @@ impl Driver {
             put_off: false,
             internal: Caller { auth: Auth::Internal, ..Caller::default() },
             unsynced: Unsynced::default(),
+            saves: Vec::new(),
             saw: Vec::new(),
             leaving: Vec::new(),
         }
@@ -127,6 +132,7 @@ impl Driver {
             if let Some(reason) = self.release() {
                 return Err(reason);
             }
+            self.saved(now);
             more |= self.journal.step(&mut self.state, now.monotonic_ms);
             self.metrics.waiting(batch.left);
             self.metrics.journal(self.journal.counters());
@@ -151,6 +157,28 @@ impl Driver {
             Ask::Query { caller, query, answer } => self.query(now, &caller, &query, answer),
             Ask::Report { report, answer } => self.report(now, report, answer),
             Ask::Register { request, answer } => self.register(now, request, answer),
+            Ask::Save { answer } if self.saves.len() < SAVES_MAX => {
+                self.saves.push((self.journal.decided_seq(), answer));
+            }
+            Ask::Save { answer } => {
+                let busy = FsError::new(ErrorCode::Retriable, "too many wait for a checkpoint; try again");
+                let _gone = answer.send(Err(busy));
+            }
+        }
+    }
+
+    /// Answers those whose checkpoint is complete, and begins one for those that are left, unless one is being made.
+    fn saved(&mut self, now: Now) {
+        let applied = self.journal.applied_seq();
+        for (wanted, answer) in std::mem::take(&mut self.saves) {
+            if wanted <= applied {
+                let _gone = answer.send(Ok(applied));
+            } else {
+                self.saves.push((wanted, answer));
+            }
+        }
+        if !self.saves.is_empty() {
+            self.journal.checkpoint_now(now.monotonic_ms);
         }
     }
 

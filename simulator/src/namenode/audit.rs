@@ -8,7 +8,7 @@ use crate::world::World;
 use mammoth_namenode_core::api::{Answer, FileStatus, Query, SafeMode};
 use mammoth_namenode_core::check::{check, owned_blocks};
 use mammoth_protocol::internal::DnCommand;
-use mammoth_protocol::{Block, BlockId, GenStamp, Now};
+use mammoth_protocol::{Block, BlockId, FsError, GenStamp, Now};
 use std::collections::BTreeMap;
 
 impl World {
@@ -126,6 +126,13 @@ impl From<FileStatus> for Actual {
 }
 
 impl Namenode {
+    /// The answer to a question from outside the rules; `None` if it is down.
+    #[must_use]
+    pub fn ask(&self, now: Now, query: &Query) -> Option<Result<Answer, FsError>> {
+        let live = self.live.as_ref()?;
+        Some(live.process.state.query(now, 0, &caller(None), query, &mut Vec::new()))
+    }
+
     /// Stamp, length and wanted replicas of a complete block that a file owns.
     #[must_use]
     pub fn owner_of(&self, id: BlockId) -> Option<(GenStamp, u64, u16)> {

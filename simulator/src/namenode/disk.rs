@@ -8,6 +8,7 @@ use crate::world::World;
 use mammoth_journal::checkpoint::{CheckpointCommand, CheckpointPolicy, CheckpointStore, Mark, MemoryStore, StoreTear};
 use mammoth_journal::log::Tear;
 use mammoth_namenode_core::State;
+use mammoth_namenode_core::api::Report;
 use mammoth_namenode_core::check::rows;
 
 /// Between two steps of a checkpoint, and between two looks whether one is due.
@@ -159,6 +160,8 @@ impl World {
         }
         let (mut process, term) = (started.process, started.term);
         process.state.resume(term, started.last);
+        let now = self.sim.now();
+        process.state.observe(now, Report::Hosts(self.host_rules()));
         self.namenode.live = Some(Box::new(Live { process, term, registrations: 0 }));
         self.touched = true;
         let life = self.namenode.lives;

@@ -46,6 +46,7 @@ const DEPRECATED: &[(&str, &str)] = &[
     ("mapred.task.tracker.http.address", "mapreduce.tasktracker.http.address"),
     ("mapred.tasktracker.expiry.interval", "mapreduce.jobtracker.expire.trackers.interval"),
     ("slave.host.name", "dfs.datanode.hostname"),
+    ("topology.script.file.name", "net.topology.script.file.name"),
 ];
 
 /// Keys that Hadoop reads and nothing here does, one a line.

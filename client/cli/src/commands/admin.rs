@@ -2,13 +2,29 @@
 
 use super::{Outcome, report};
 use crate::EXIT_USAGE;
+use crate::args::Format;
 use crate::fault::Fault;
 use crate::session::Session;
-use mammoth_client::SafeModeAction;
+use mammoth_client::{ReportKind, SafeModeAction};
+use mammoth_protocol::DfsPath;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Pause between two questions while safe mode is waited for.
 const WAIT: Duration = Duration::from_millis(500);
+
+/// What executes one of the commands below `admin`.
+type Run = fn(&mut Session<'_>, Vec<String>) -> Outcome;
+
+/// The commands below `admin`.
+const COMMANDS: [(&str, Run); 6] = [
+    ("listOpenFiles", open_files),
+    ("printTopology", topology),
+    ("refreshNodes", refresh_nodes),
+    ("report", report::run),
+    ("safemode", safe_mode),
+    ("saveNamespace", save_namespace),
+];
 
 /// `admin report …`, `admin safemode …`; a dash before the name is fine.
 pub(crate) fn run(session: &mut Session<'_>, mut args: Vec<String>) -> Outcome {
@@ -16,24 +32,20 @@ pub(crate) fn run(session: &mut Session<'_>, mut args: Vec<String>) -> Outcome {
         return Err(Fault::Usage("Not enough arguments: expected 1 but got 0".to_owned()));
     }
     let typed = args.remove(0);
-    match typed.strip_prefix('-').unwrap_or(&typed) {
-        "report" => {
-            session.name = "report";
-            let result = report::run(session, args);
-            finish(session, result)
-        }
-        "safemode" => {
-            session.name = "safemode";
-            let result = safe_mode(session, &args);
-            finish(session, result)
-        }
-        name if PLANNED.contains(&name) => Err(Fault::Other(format!("'{name}' is not implemented yet"))),
-        name => Err(Fault::Usage(format!("{name}: Unknown command"))),
+    let typed = typed.strip_prefix('-').unwrap_or(&typed);
+    if let Some(&(name, run)) = COMMANDS.iter().find(|(name, _)| *name == typed) {
+        session.name = name;
+        let result = run(session, args);
+        return finish(session, result);
     }
+    if PLANNED.contains(&typed) {
+        return Err(Fault::Other(format!("'{typed}' is not implemented yet")));
+    }
+    Err(Fault::Usage(format!("{typed}: Unknown command")))
 }
 
 /// Commands of `hdfs dfsadmin` that are not built yet.
-const PLANNED: [&str; 22] = [
+const PLANNED: [&str; 18] = [
     "allowSnapshot",
     "clrQuota",
     "clrSpaceQuota",
@@ -42,14 +54,10 @@ const PLANNED: [&str; 22] = [
     "fetchImage",
     "finalizeUpgrade",
     "getDatanodeInfo",
-    "listOpenFiles",
     "metasave",
-    "printTopology",
     "reconfig",
-    "refreshNodes",
     "rollEdits",
     "rollingUpgrade",
-    "saveNamespace",
     "setBalancerBandwidth",
     "setQuota",
     "setSpaceQuota",
@@ -71,8 +79,8 @@ fn finish(session: &mut Session<'_>, result: Outcome) -> Outcome {
     }
 }
 
-fn safe_mode(session: &mut Session<'_>, args: &[String]) -> Outcome {
-    let [word] = args else {
+fn safe_mode(session: &mut Session<'_>, args: Vec<String>) -> Outcome {
+    let [word] = args.as_slice() else {
         return Err(Fault::Usage("expected one of enter, leave, get, wait, forceExit".to_owned()));
     };
     let action = match word.to_ascii_lowercase().as_str() {
@@ -89,4 +97,52 @@ fn safe_mode(session: &mut Session<'_>, args: &[String]) -> Outcome {
         is_on = client.safe_mode(SafeModeAction::Get)?;
     }
     session.line(format_args!("Safe mode is {}", if is_on { "ON" } else { "OFF" }))
+}
+
+fn refresh_nodes(session: &mut Session<'_>, args: Vec<String>) -> Outcome {
+    Format::new(0, 0, &[]).parse(args)?;
+    session.systems.client()?.refresh_nodes()?;
+    session.line("Refresh nodes successful")
+}
+
+/// Racks and their datanodes, both in the order of their names.
+fn topology(session: &mut Session<'_>, args: Vec<String>) -> Outcome {
+    Format::new(0, 0, &[]).parse(args)?;
+    let mut racks: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for node in session.systems.client()?.datanode_report(ReportKind::All)? {
+        let mut name = node.transfer_addr();
+        if !node.hostname.is_empty() && node.hostname != node.ip {
+            name += &format!(" ({})", node.hostname);
+        }
+        racks.entry(node.rack).or_default().insert(name);
+    }
+    for (rack, nodes) in racks {
+        session.line(format_args!("Rack: {rack}"))?;
+        for node in nodes {
+            session.line(format_args!("   {node}"))?;
+        }
+        session.line("")?;
+    }
+    Ok(())
+}
+
+fn open_files(session: &mut Session<'_>, args: Vec<String>) -> Outcome {
+    let parsed = Format::new(0, 0, &["blockingDecommission"]).values(&["path"]).parse(args)?;
+    let below = match parsed.value("path").filter(|path| !path.is_empty()) {
+        Some(path) => DfsPath::parse(path).map_err(|bad| Fault::Other(bad.to_string()))?,
+        None => DfsPath::root(),
+    };
+    let files = session.systems.client()?.open_files(&below, parsed.has("blockingDecommission"))?;
+    session.line(format_args!("{:<20}\t{:<20}\t{}", "Client Host", "Client Name", "Open File Path"))?;
+    for file in files {
+        session.line(format_args!("{:<20}\t{:<20}\t{:>20}", file.machine, file.client, file.path))?;
+    }
+    Ok(())
+}
+
+fn save_namespace(session: &mut Session<'_>, args: Vec<String>) -> Outcome {
+    // Before a shutdown, too, a checkpoint is made however recent the last one is.
+    Format::new(0, 0, &["beforeShutdown"]).parse(args)?;
+    session.systems.client()?.save_namespace()?;
+    session.line("Save namespace successful")
 }

@@ -43,6 +43,8 @@ pub struct CoreConfig {
     pub pending_timeout_ms: u64,
     /// Deletions that one heartbeat reply carries.
     pub invalidate_limit: usize,
+    /// Good replicas elsewhere without which a datanode may not be away for maintenance.
+    pub maintenance_min: u16,
     /// Entries of one listing page.
     pub listing_page: usize,
     /// Check permissions.
@@ -77,6 +79,7 @@ impl Default for CoreConfig {
             work_multiplier: 2,
             pending_timeout_ms: 300_000,
             invalidate_limit: 1_000,
+            maintenance_min: 1,
             listing_page: limits::LISTING_PAGE_MAX,
             permissions: true,
             superuser: "hdfs".to_owned(),

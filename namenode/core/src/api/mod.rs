@@ -9,15 +9,17 @@
 
 mod command;
 mod config;
+mod hosts;
 mod query;
 mod report;
 mod status;
 
 pub use command::{Command, InternalCommand, Reply};
 pub use config::CoreConfig;
+pub use hosts::{AdminState, AdminWish, HostName, HostRules};
 pub use query::{Answer, DatanodeKind, Query};
 pub use report::{Outcome, ReplicaOn, Report, SafeModeAction};
 pub use status::{
-    BlockState, ContentSummary, DatanodeStatus, FileBlocks, FileStatus, FsStats, Health, Listing, LocatedBlock, Place,
-    ReplicaStanding, ReplicaStatus, SafeMode,
+    BlockState, ContentSummary, DatanodeStatus, FileBlocks, FileStatus, FsStats, Health, Listing, LocatedBlock, OpenFile,
+    Place, ReplicaStanding, ReplicaStatus, SafeMode,
 };

@@ -1,7 +1,8 @@
 //! What changes nothing: questions and their answers.
 
+use super::hosts::AdminState;
 use super::status::{
-    BlockState, ContentSummary, DatanodeStatus, FileBlocks, FileStatus, FsStats, Health, Listing, LocatedBlock,
+    BlockState, ContentSummary, DatanodeStatus, FileBlocks, FileStatus, FsStats, Health, Listing, LocatedBlock, OpenFile,
 };
 use mammoth_protocol::{Block, BlockId, DatanodeId, DfsPath, InodeId, StorageId};
 
@@ -72,6 +73,17 @@ pub enum Query {
         /// The sum of what is asked.
         mode: u8,
     },
+    /// [`Answer::OpenFiles`]: files that somebody writes, by id; for the superuser.
+    OpenFiles {
+        /// The page begins after this file; 0 for the first page.
+        after: InodeId,
+        /// Files at or below this path only.
+        below: DfsPath,
+        /// Files only whose last block is being written to a datanode that is to leave.
+        blocking: bool,
+        /// Entries of the page.
+        max: usize,
+    },
     /// [`Answer::Health`]: numbers for the status page and the health sentence.
     Health,
     /// [`Answer::BlockState`]: all about one block and its replicas; `None` if no file owns it. Superusers only.
@@ -102,6 +114,8 @@ pub enum DatanodeKind {
     Live,
     /// Those that stopped to.
     Dead,
+    /// Those in this state between serving and leaving.
+    Admin(AdminState),
 }
 
 /// The answer to a query; each query says which.
@@ -125,6 +139,13 @@ pub enum Answer {
     Block(Box<LocatedBlock>),
     /// To [`Query::CheckAccess`].
     Unit,
+    /// To [`Query::OpenFiles`].
+    OpenFiles {
+        /// By id.
+        files: Vec<OpenFile>,
+        /// There are files after the last of these.
+        more: bool,
+    },
     /// To [`Query::Health`].
     Health(Box<Health>),
     /// To [`Query::BlockState`].

@@ -1,6 +1,7 @@
 //! News that change soft state, and what reports and ticks lead to.
 
 use super::command::Command;
+use super::hosts::HostRules;
 use mammoth_protocol::internal::{DnCommand, FullReportSlice, HeartbeatRequest, IncrementalReport, RegisterRequest};
 use mammoth_protocol::{Block, DatanodeId, Epoch, FsError, StorageId};
 
@@ -32,6 +33,8 @@ pub enum Report {
     },
     /// The administrator.
     SafeMode(SafeModeAction),
+    /// The operator's list of datanodes, whole and anew.
+    Hosts(HostRules),
 }
 
 /// A replica's place, as its finder names it.

@@ -1,5 +1,6 @@
 //! What clients and pages learn: files, blocks, datanodes, numbers.
 
+use super::hosts::AdminState;
 use mammoth_protocol::internal::DatanodeAddr;
 use mammoth_protocol::{Block, DatanodeId, DfsPath, InodeId, StorageId};
 use serde::{Deserialize, Serialize};
@@ -121,6 +122,19 @@ pub struct BlockState {
     pub replicas: Vec<ReplicaStatus>,
 }
 
+/// A file that somebody writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenFile {
+    /// Its id.
+    pub id: InodeId,
+    /// Its path.
+    pub path: String,
+    /// The lease holder's name.
+    pub client: String,
+    /// Where the holder called from; `None` for the namenode itself.
+    pub addr: Option<std::net::IpAddr>,
+}
+
 /// Counts below a path; a folder counts itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ContentSummary {
@@ -168,6 +182,8 @@ pub struct DatanodeStatus {
     pub live: bool,
     /// It has been silent for a while.
     pub stale: bool,
+    /// What the operator wants of it, and how far that is.
+    pub admin: AdminState,
     /// Bytes of its volumes.
     pub capacity: u64,
     /// Bytes that replicas take.

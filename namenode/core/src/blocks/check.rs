@@ -2,7 +2,7 @@
 //! and the simulator.
 
 use super::BlockMap;
-use super::cluster::VolumeIx;
+use super::cluster::{Standing, VolumeIx};
 use super::judge::{Verdict, judge};
 use super::table::{Condition, Slot};
 use std::collections::BTreeSet;
@@ -67,7 +67,8 @@ fn replicas_and_volumes_agree(map: &BlockMap) -> Result<(), String> {
         by_volume.extend(volume.blocks.iter().map(|&slot| (slot, v)));
         aside_by_volume.extend(volume.aside.iter().map(|&id| (id, v)));
         let draining = map.draining.contains(&v);
-        holds(volume.serving() || draining || volume.blocks.is_empty(), || format!("{} keeps replicas", volume.id))?;
+        let kept = volume.standing != Standing::Gone || draining;
+        holds(kept || volume.blocks.is_empty(), || format!("{} keeps replicas", volume.id))?;
         holds(!(volume.serving() && draining), || format!("{} is drained while it serves", volume.id))?;
     }
     holds(by_block == by_volume, || format!("in place {:?}", by_block.symmetric_difference(&by_volume).next()))?;
@@ -95,7 +96,8 @@ fn conditions_match_queues(map: &BlockMap) -> Result<(), String> {
             format!("block {} is not in queue {:?}", entry.id, entry.condition)
         })?;
         let right = map.condition(slot, map.good(slot).count());
-        holds(right == entry.condition || on_draining_volume(map, slot), || {
+        let later = on_draining_volume(map, slot) || map.unsettled.contains(&slot);
+        holds(right == entry.condition || later, || {
             format!("block {} is {right:?}, queued as {:?}", entry.id, entry.condition)
         })?;
     }
@@ -111,7 +113,7 @@ fn conditions_match_queues(map: &BlockMap) -> Result<(), String> {
 }
 
 fn on_draining_volume(map: &BlockMap, slot: Slot) -> bool {
-    map.replicas(slot).iter().any(|r| !map.cluster.volume(r.volume).serving())
+    map.replicas(slot).iter().any(|r| map.cluster.volume(r.volume).standing == Standing::Gone)
 }
 
 /// The counts that are kept are what counting gives.

@@ -34,6 +34,7 @@ pub(super) struct Node {
     pub(super) epoch: Epoch,
     /// It registered and has not been silent for too long since.
     pub(super) live: bool,
+    pub(super) admin: Admin,
     /// Last registration or heartbeat.
     pub(super) heard: Now,
     pub(super) xceivers: u32,
@@ -55,6 +56,34 @@ impl Node {
     }
 }
 
+/// What the operator wants of a datanode, and how far that is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Admin {
+    /// It serves.
+    #[default]
+    InService,
+    /// It is to leave: its blocks are copied elsewhere.
+    Leaving(Scan),
+    /// It may go.
+    Left,
+    /// It is to be away for a while, once its blocks have enough replicas elsewhere.
+    Resting {
+        /// Wall time at which it serves again; `None` if the operator has to say so.
+        until_wall_ms: Option<u64>,
+        /// `None` once it may be away.
+        scan: Option<Scan>,
+    },
+}
+
+/// A look at all blocks of a datanode for one that still depends on it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Scan {
+    /// Those still to be looked at; `None` before the first look.
+    pub(super) left: Option<Vec<Slot>>,
+    /// A block held it back since the look began: another look decides.
+    pub(super) held_back: bool,
+}
+
 /// A copy for a source to make.
 #[derive(Clone, Debug)]
 pub(super) struct CopyOrder {
@@ -69,6 +98,8 @@ pub(super) struct CopyOrder {
 pub(super) enum Standing {
     /// It works and its datanode lives.
     Serving,
+    /// Its datanode is away for maintenance: nobody is sent there, but its replicas are expected back.
+    Away,
     /// Known by name only, failed, or its datanode died. Its replicas no longer count and are being forgotten.
     Gone,
 }
@@ -163,6 +194,18 @@ impl Cluster {
 
     pub(super) fn volume_mut(&mut self, ix: VolumeIx) -> &mut Volume {
         &mut self.volumes[ix.0 as usize]
+    }
+
+    /// A volume serves and its datanode is to stay: its replicas are there to last.
+    pub(super) fn lasting(&self, ix: VolumeIx) -> bool {
+        let in_service = |n: NodeIx| self.node(n).admin == Admin::InService;
+        self.volume(ix).serving() && self.node_of(ix).is_some_and(in_service)
+    }
+
+    /// A volume is away for maintenance, or about to be: its replicas are not lost.
+    pub(super) fn resting(&self, ix: VolumeIx) -> bool {
+        let resting = |n: NodeIx| matches!(self.node(n).admin, Admin::Resting { .. });
+        self.volume(ix).standing != Standing::Gone && self.node_of(ix).is_some_and(resting)
     }
 
     /// The datanode of a volume, if one ever registered with it.

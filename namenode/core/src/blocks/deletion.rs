@@ -21,13 +21,13 @@ pub(super) fn is_remnant(entry: &Entry, replica: &Replica) -> bool {
 
 impl BlockMap {
     /// Whether the wanted number of good replicas remains without the one on `without`, each on a volume that has told all
-    /// about itself in its present registration.
+    /// about itself in its present registration, of a datanode that is to stay.
     pub(super) fn vouched(&self, slot: Slot, without: Option<VolumeIx>) -> bool {
         self.vouchers(slot, without) >= self.table.get(slot).target()
     }
 
     fn vouchers(&self, slot: Slot, without: Option<VolumeIx>) -> usize {
-        self.good(slot).filter(|&v| Some(v) != without && self.cluster.volume(v).trusted()).count()
+        self.lasting(slot).filter(|&v| Some(v) != without && self.cluster.volume(v).trusted()).count()
     }
 
     /// I6: whether the replica in place on a volume may be deleted now.
@@ -45,7 +45,7 @@ impl BlockMap {
         }
         self.odd(slot).replica(volume).is_some_and(|r| is_remnant(entry, r))
             && self.vouchers(slot, Some(volume)) >= usize::from(self.config.replication_min.max(1))
-            && self.good(slot).count() + self.pending.of(entry.id).len() < entry.target()
+            && self.lasting(slot).count() + self.pending.of(entry.id).len() < entry.target()
             && !self.place_left(slot)
     }
 
@@ -94,8 +94,10 @@ impl BlockMap {
     /// Takes doomed replicas back where good ones are missing. Part of `settle`.
     pub(super) fn reprieve(&mut self, slot: Slot) {
         let entry = self.table.get(slot);
-        let missing = entry.target().saturating_sub(self.good(slot).count());
-        let sound = |r: &&Replica| r.doomed && judge(entry, r) == Verdict::Good;
+        let missing = entry.target().saturating_sub(self.lasting(slot).count());
+        let nothing_else = self.good(slot).next().is_none();
+        let helps = |v: VolumeIx| nothing_else || self.cluster.lasting(v);
+        let sound = |r: &&Replica| r.doomed && judge(entry, r) == Verdict::Good && helps(r.volume);
         let doomed: Vec<VolumeIx> = self.odd(slot).replicas.iter().filter(sound).map(|r| r.volume).collect();
         let id = entry.id;
         let mut spared = 0;

@@ -4,19 +4,30 @@
 //! in bounded portions (*drained*). A volume that serves has been drained of what was known before it was gone.
 
 use super::BlockMap;
-use super::cluster::{Node, NodeIx, Standing, VolumeIx};
+use super::cluster::{Admin, Node, NodeIx, Standing, VolumeIx};
 use crate::api::Outcome;
 use mammoth_protocol::internal::{DnCommand, HeartbeatRequest, RegisterRequest, StorageUsage};
-use mammoth_protocol::{Epoch, Now};
+use mammoth_protocol::{Epoch, ErrorCode, FsError, Now};
+
+/// The operator's list does not name this datanode.
+fn denied(request: &RegisterRequest) -> Outcome {
+    let (ip, port) = (request.addr.ip, request.addr.transfer_port);
+    let message = format!(
+        "Datanode denied communication with namenode because the host is not in the include-list: {} ({ip}:{port})",
+        request.datanode
+    );
+    Outcome { refused: Some(FsError::new(ErrorCode::AccessControl, message)), ..Outcome::default() }
+}
 
 /// Replicas that one tick drains.
 const DRAIN_PORTION: usize = 20_000;
 
 impl BlockMap {
     /// A datanode introduces itself; `epoch` is new and above all before. The cluster id was checked by the caller. Only
-    /// `refused` of the outcome could ever be set, and is not at present: who comes last wins.
+    /// `refused` of the outcome is ever set, for one that the operator does not want here; otherwise who comes last wins.
     pub fn register(&mut self, now: Now, request: &RegisterRequest, epoch: Epoch) -> Outcome {
         self.advance(now);
+        let Some(wish) = self.hosts.wish(&request.addr) else { return denied(request) };
         self.compare_past(request.datanode, request.seen);
         self.bury_predecessors(request);
         let node = self.node_for(request, epoch);
@@ -30,6 +41,7 @@ impl BlockMap {
         for usage in &request.storages {
             self.attach(node, *usage);
         }
+        self.wish_anew(node, wish);
         self.judge_safe_mode();
         Outcome::default()
     }
@@ -120,6 +132,7 @@ impl BlockMap {
             rack,
             epoch,
             live: true,
+            admin: Admin::InService,
             heard,
             xceivers: 0,
             copies: 0,
@@ -182,26 +195,49 @@ impl BlockMap {
         self.silence_ms(node) > self.config.stale_ms
     }
 
-    /// A datanode is dead until it registers again.
-    fn bury(&mut self, ix: NodeIx) {
+    /// A datanode is dead until it registers again. What is on one that is to be away for maintenance is not given up.
+    pub(super) fn bury(&mut self, ix: NodeIx) {
         self.cancel_copies_from(ix);
         let node = self.cluster.node_mut(ix);
         node.live = false;
         node.recover.clear();
         (node.xceivers, node.copies, node.copies_handed) = (0, 0, 0);
+        let resting = if let Admin::Resting { scan, .. } = &mut node.admin {
+            *scan = None;
+            true
+        } else {
+            false
+        };
         for volume in node.volumes.clone() {
-            self.bury_volume(volume);
+            if resting && !self.cluster.volume(volume).usage.failed {
+                self.stop_serving(volume, Standing::Away);
+            } else {
+                self.bury_volume(volume);
+            }
+        }
+        if resting {
+            self.reconsider(ix);
         }
         self.abandon_recoveries_of(ix);
     }
 
+    /// A volume is no longer there, and what was on it is forgotten.
+    pub(super) fn bury_volume(&mut self, volume: VolumeIx) {
+        match self.cluster.volume(volume).standing {
+            Standing::Serving => self.stop_serving(volume, Standing::Gone),
+            Standing::Away => self.cluster.volume_mut(volume).standing = Standing::Gone,
+            Standing::Gone => return,
+        }
+        self.draining.push_back(volume);
+    }
+
     /// A volume stops serving.
-    fn bury_volume(&mut self, volume: VolumeIx) {
+    fn stop_serving(&mut self, volume: VolumeIx, standing: Standing) {
         if !self.cluster.volume(volume).serving() {
             return;
         }
         let place = self.cluster.volume_mut(volume);
-        place.standing = Standing::Gone;
+        place.standing = standing;
         place.deletes.clear();
         place.drops.clear();
         place.checks.clear();
@@ -213,7 +249,6 @@ impl BlockMap {
             self.end_copies(id, |_, copy| copy.target == volume);
             self.settle_by_id(id);
         }
-        self.draining.push_back(volume);
     }
 
     /// Brings blocks up to date that had replicas on volumes that are gone. `true`: there are more.

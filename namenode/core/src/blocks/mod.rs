@@ -18,6 +18,7 @@
 //! | `lifecycle` | blocks come, change and go |
 //! | `membership`, `reports`, `events` | what datanodes say |
 //! | `judge`, `replicas` | what a replica is worth; the tally after every change |
+//! | `admin` | datanodes that are to leave, or to be away for a while |
 //! | `repair`, `placement`, `pending` | copies |
 //! | `trim`, `deletion`, `orders` | deletions; I6 is decided in `deletion` |
 //! | `verify` | complaints of readers |
@@ -32,6 +33,7 @@
 //! It never reads a clock, never draws a random number (choices come from an `entropy` argument), and never changes hard state:
 //! what the namespace must do comes out of `tick` as commands.
 
+mod admin;
 mod check;
 mod cluster;
 mod deletion;
@@ -62,7 +64,7 @@ mod volumes;
 
 pub use types::{BlockMeta, BlockNumbers, BlockTick, TargetRequest};
 
-use crate::api::CoreConfig;
+use crate::api::{CoreConfig, HostRules};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use mammoth_protocol::{BlockId, Now};
@@ -88,6 +90,10 @@ pub struct BlockMap {
     surveyed: u32,
     /// Volumes that are gone and still have replicas in the map.
     draining: VecDeque<cluster::VolumeIx>,
+    /// What the operator wants of datanodes.
+    hosts: HostRules,
+    /// Blocks that may be in a wrong queue, as the operator wants something else of a datanode of theirs.
+    unsettled: VecDeque<table::Slot>,
     next_round_ms: u64,
     /// The last trimming round did not get through.
     trim_soon: bool,
@@ -111,6 +117,8 @@ impl BlockMap {
             safety: safe::Safety::new(),
             surveyed: 0,
             draining: VecDeque::new(),
+            hosts: HostRules::default(),
+            unsettled: VecDeque::new(),
             next_round_ms: 0,
             trim_soon: false,
         }

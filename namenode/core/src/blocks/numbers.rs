@@ -58,6 +58,7 @@ impl BlockMap {
             DatanodeKind::All => true,
             DatanodeKind::Live => n.live,
             DatanodeKind::Dead => !n.live,
+            DatanodeKind::Admin(state) => Self::admin_state(&n.admin) == state,
         };
         let mut list: Vec<DatanodeStatus> =
             self.cluster.nodes.iter().filter(wanted).map(|n| self.datanode(n, now)).collect();
@@ -93,6 +94,7 @@ impl BlockMap {
             rack: self.cluster.rack(node.rack).to_owned(),
             live: node.live,
             stale: node.live && silence_ms > self.config.stale_ms,
+            admin: Self::admin_state(&node.admin),
             capacity: working().map(|v| v.usage.capacity).sum(),
             used: working().map(|v| v.usage.used).sum(),
             remaining: working().map(|v| v.usage.remaining).sum(),

@@ -2,7 +2,7 @@
 //! the second, the rest spread. Never two on one datanode. A rule that cannot be kept gives way; room and life do not.
 
 use super::BlockMap;
-use super::cluster::{Node, NodeIx, RackIx, VolumeIx};
+use super::cluster::{Admin, Node, NodeIx, RackIx, VolumeIx};
 use super::mix::Mix;
 use super::types::TargetRequest;
 use crate::api::Place;
@@ -54,8 +54,10 @@ impl BlockMap {
         let busy_above = self.busy_above();
         let taken: Vec<NodeIx> =
             request.chosen.iter().filter_map(|&id| self.cluster.node_of(self.cluster.find_volume(id)?)).collect();
-        let may =
-            |(ix, node): &(NodeIx, &Node)| node.live && !taken.contains(ix) && !request.exclude.contains(&node.id);
+        let may = |(ix, node): &(NodeIx, &Node)| {
+            let may_take = node.live && node.admin == Admin::InService;
+            may_take && !taken.contains(ix) && !request.exclude.contains(&node.id)
+        };
         let candidate = |(ix, node): (NodeIx, &Node)| {
             let fits = |&v: &VolumeIx| {
                 let volume = self.cluster.volume(v);

@@ -61,7 +61,7 @@ impl BlockMap {
     }
 
     /// Where a reader at `near` finds the block: on its own host first, then on its rack, then elsewhere, silent datanodes
-    /// last; never a replica of an older stamp. `true`: there are replicas and all are bad; they are listed all the same.
+    /// after them, those that are to leave last; never a replica of an older stamp. `true`: there are replicas and all are bad; they are listed all the same.
     #[must_use]
     pub fn places_for_read(&self, id: BlockId, near: Option<IpAddr>) -> (Vec<Place>, bool) {
         let Some(slot) = self.table.find(id) else { return (Vec::new(), false) };
@@ -132,7 +132,9 @@ impl BlockMap {
         let mut keyed = Vec::with_capacity(volumes.len());
         for volume in volumes.into_iter().filter(|&v| self.cluster.volume(v).serving()) {
             let Some(ix) = self.cluster.node_of(volume) else { continue };
-            keyed.push(((self.stale(self.cluster.node(ix)), self.distance(ix, near, rack), mix.next()), volume));
+            let leaving = !self.cluster.lasting(volume);
+            let key = (leaving, self.stale(self.cluster.node(ix)), self.distance(ix, near, rack), mix.next());
+            keyed.push((key, volume));
         }
         keyed.sort_unstable();
         keyed.into_iter().filter_map(|(_, v)| self.cluster.place(v)).collect()

@@ -22,6 +22,7 @@ impl BlockMap {
         let mut more = self.drain_portion();
         self.judge_safe_mode();
         more |= self.survey_portion();
+        more |= self.settle_portion();
         self.expire_copies();
         if !self.safety.off() {
             return BlockTick { commands: Vec::new(), more };
@@ -30,6 +31,9 @@ impl BlockMap {
             self.next_round_ms = self.now.monotonic_ms + self.config.redundancy_interval_ms;
             if self.now.monotonic_ms >= self.safety.repair_from_ms {
                 self.copy_round(&mut Mix::new(entropy));
+            }
+            if !self.surveying() {
+                self.admin_round();
             }
             self.trim_soon = true;
         }
@@ -63,13 +67,18 @@ impl BlockMap {
         let entry = self.table.get(slot);
         let (id, stamp, len) = (entry.id, entry.stamp, entry.len);
         let under_way = self.pending.of(id);
-        let missing = entry.target().saturating_sub(self.good(slot).count() + under_way.len());
+        let missing = self.lasting_target(slot).saturating_sub(self.lasting(slot).count() + under_way.len());
         let Some(source) = self.source(slot, condition, mix).filter(|_| missing > 0) else { return false };
         let Some(node) = self.cluster.node_of(source) else { return false };
-        let taken = self.replicas(slot).into_iter().map(|r| r.volume).chain(under_way.iter().map(|c| c.target));
+        // The racks of replicas that will not last say nothing about where the others should be.
+        let (stay, go): (Vec<VolumeIx>, Vec<VolumeIx>) =
+            self.replicas(slot).into_iter().map(|r| r.volume).partition(|&v| self.lasting(slot).any(|l| l == v));
+        let taken = stay.into_iter().chain(under_way.iter().map(|c| c.target));
+        let gone = go.into_iter().filter_map(|v| self.cluster.node_of(v));
         let request = TargetRequest {
             count: missing,
             chosen: taken.map(|v| self.cluster.volume(v).id).collect(),
+            exclude: gone.map(|n| self.cluster.node(n).id).collect(),
             block_size: len,
             entropy: mix.next(),
             ..TargetRequest::default()

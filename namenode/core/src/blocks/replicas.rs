@@ -42,6 +42,11 @@ impl BlockMap {
         self.table.get(slot).good.as_slice().iter().copied().filter(|&v| self.cluster.volume(v).serving())
     }
 
+    /// Of those, volumes whose datanode is to stay.
+    pub(super) fn lasting(&self, slot: Slot) -> impl Iterator<Item = VolumeIx> {
+        self.table.get(slot).good.as_slice().iter().copied().filter(|&v| self.cluster.lasting(v))
+    }
+
     /// What is out of the ordinary about a block.
     pub(super) fn odd(&self, slot: Slot) -> &Odd {
         self.odd.get(&slot).unwrap_or(&self.nothing_odd)
@@ -126,6 +131,7 @@ impl BlockMap {
     pub(super) fn condition(&self, slot: Slot, good: usize) -> Condition {
         let entry = self.table.get(slot);
         let target = entry.target();
+        let (lasting, needed) = (self.lasting(slot).count(), self.lasting_target(slot));
         if slot.0 >= self.surveyed {
             Condition::Unsurveyed
         } else if !entry.complete {
@@ -134,17 +140,17 @@ impl BlockMap {
             Condition::Waiting
         } else if good == 0 {
             if target == 1 { Condition::MissingSingle } else { Condition::Missing }
-        } else if good < target {
-            if good + self.pending.of(entry.id).len() >= target {
+        } else if lasting < needed {
+            if lasting + self.pending.of(entry.id).len() >= needed {
                 Condition::Waiting
             } else if good == 1 {
                 Condition::LastCopy
-            } else if good * 3 < target {
+            } else if lasting * 3 < needed {
                 Condition::FewCopies
             } else {
                 Condition::SomeCopies
             }
-        } else if good > target {
+        } else if lasting > target {
             Condition::Surplus
         } else if self.something_to_clear(slot) {
             Condition::Leftover

@@ -113,6 +113,11 @@ impl BlockMap {
         }
     }
 
+    /// Not every block is in its queue yet.
+    pub(super) fn surveying(&self) -> bool {
+        self.surveyed != ALL
+    }
+
     /// Start-up: no queue knows of any block yet.
     pub(super) fn starting(&self) -> bool {
         matches!(self.safety.phase, Phase::Startup { .. })

@@ -31,7 +31,7 @@ impl BlockMap {
 
     /// Chooses what of a block may go.
     fn trim(&mut self, slot: Slot) {
-        while self.good(slot).count() > self.table.get(slot).target()
+        while self.lasting(slot).count() > self.table.get(slot).target()
             && let Some(volume) = self.victim(slot)
         {
             self.doom(slot, volume);
@@ -73,7 +73,7 @@ impl BlockMap {
 
     /// The good replica to lose first: from a datanode with several, from the rack with most, from the fullest volume.
     fn victim(&self, slot: Slot) -> Option<VolumeIx> {
-        let good: Vec<VolumeIx> = self.good(slot).collect();
+        let good: Vec<VolumeIx> = self.lasting(slot).collect();
         let node = |v: VolumeIx| self.cluster.node_of(v);
         let rack = |v: VolumeIx| node(v).map(|n| self.cluster.node(n).rack);
         let candidates = good.iter().copied().filter(|&v| self.cluster.volume(v).trusted() && self.may_delete(slot, v));

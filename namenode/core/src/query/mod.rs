@@ -7,6 +7,7 @@ mod fsck;
 mod health;
 mod listing;
 mod locations;
+mod open;
 mod status;
 mod summary;
 #[cfg(test)]
@@ -70,6 +71,7 @@ impl<'a> Asker<'a, '_> {
                 self.access().on_path(&resolved, *mode)?;
                 Ok(Answer::Unit)
             }
+            Query::OpenFiles { after, below, blocking, max } => self.open_files(*after, below, *blocking, *max),
             Query::Health => Ok(Answer::Health(Box::new(self.state.health(self.now)))),
             Query::BlockState { id } => self.block_state(*id),
             Query::CorruptBlocks { after, max } => self.corrupt_blocks(*after, *max),

@@ -1,7 +1,10 @@
 //! Answers, and what they depend on.
 
-use crate::api::{Answer, Command, CoreConfig, DatanodeKind, FileBlocks, Listing, Query, Reply};
-use crate::testing::{Node, World, add_block, config, path, root};
+use crate::api::{
+    AdminWish, Answer, Command, CoreConfig, DatanodeKind, FileBlocks, HostName, HostRules, Listing, Query, Reply,
+    Report,
+};
+use crate::testing::{Node, World, add_block, config, path, root, user};
 use mammoth_protocol::internal::ReplicaEvent;
 use mammoth_protocol::{Block, ErrorCode, InodeId};
 
@@ -263,4 +266,37 @@ fn blocks_that_nobody_can_read_and_single_ones_are_told_to_superusers_only() {
     for query in [Query::BlockState { id: block.id }, Query::CorruptBlocks { after: None, max: 10 }] {
         assert_eq!(world.ask(&other, query).expect_err("refused").code, ErrorCode::AccessControl);
     }
+}
+
+#[test]
+fn open_files_come_by_id_in_pages_for_the_superuser() {
+    let mut world = World::with_nodes();
+    world.mkdirs("/d");
+    let ids = ["/d/a", "/b", "/d/c"].map(|text| world.create(text, "w"));
+    world.file("/closed", &[100]);
+    let ask = |world: &World, after: InodeId, below: &str, blocking: bool, max: usize| {
+        let query = Query::OpenFiles { after, below: path(below), blocking, max };
+        match world.ask(&root(), query) {
+            Ok(Answer::OpenFiles { files, more }) => {
+                (files.into_iter().map(|file| (file.id, file.path, file.client)).collect::<Vec<_>>(), more)
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let entry = |at: usize, text: &str| (ids[at], text.to_owned(), "w".to_owned());
+    let (a, b, c) = (entry(0, "/d/a"), entry(1, "/b"), entry(2, "/d/c"));
+    assert_eq!(ask(&world, InodeId(0), "/", false, 2), (vec![a.clone(), b.clone()], true));
+    assert_eq!(ask(&world, ids[1], "/", false, 2), (vec![c.clone()], false));
+    assert_eq!(ask(&world, InodeId(0), "/d", false, 9), (vec![a, c], false));
+    assert_eq!(ask(&world, InodeId(0), "/b", false, 9), (vec![b.clone()], false));
+    assert_eq!(ask(&world, InodeId(0), "/none", false, 9), (Vec::new(), false));
+    let block = world.add_block("/b", "w", None);
+    world.tell(0, ReplicaEvent::Receiving(block));
+    assert_eq!(ask(&world, InodeId(0), "/", true, 9), (Vec::new(), false));
+    let host = HostName { host: "dn1".to_owned(), port: None };
+    let rules = HostRules { included: Vec::new(), wishes: vec![(host, AdminWish::Decommissioned)] };
+    world.observe(Report::Hosts(rules));
+    assert_eq!(ask(&world, InodeId(0), "/", true, 9), (vec![b], false));
+    let query = Query::OpenFiles { after: InodeId(0), below: path("/"), blocking: false, max: 1 };
+    assert_eq!(world.ask(&user("eve", &[]), query).unwrap_err().code, ErrorCode::AccessControl);
 }

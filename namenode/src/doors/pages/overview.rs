@@ -2,7 +2,7 @@
 
 use super::verdict::{Verdict, node_name};
 use crate::metrics::Figures;
-use mammoth_namenode_core::api::{DatanodeStatus, FsStats, Health};
+use mammoth_namenode_core::api::{AdminState, DatanodeStatus, FsStats, Health};
 use mammoth_protocol::internal::ClusterIdentity;
 use mammoth_protocol::{DfsPath, Term};
 use mammoth_web::html::{Html, Piece, url_encode};
@@ -174,8 +174,12 @@ fn datanode(node: &DatanodeStatus) -> Html {
 #[must_use]
 pub(super) fn state_of(node: &DatanodeStatus) -> (Tone, &'static str) {
     match node {
+        DatanodeStatus { admin: AdminState::Decommissioned, .. } => (Tone::Off, "decommissioned"),
+        DatanodeStatus { admin: AdminState::InMaintenance, .. } => (Tone::Off, "in maintenance"),
         DatanodeStatus { live: false, .. } => (Tone::Bad, "dead"),
         DatanodeStatus { failed_volumes: 1.., .. } => (Tone::Warn, "volume failed"),
+        DatanodeStatus { admin: AdminState::Decommissioning, .. } => (Tone::Wait, "decommissioning"),
+        DatanodeStatus { admin: AdminState::EnteringMaintenance, .. } => (Tone::Wait, "entering maintenance"),
         DatanodeStatus { stale: true, .. } => (Tone::Warn, "silent"),
         DatanodeStatus { reported: false, .. } => (Tone::Wait, "reporting"),
         _ => (Tone::Ok, "live"),

@@ -30,6 +30,7 @@ fn node(nth: u16) -> DatanodeStatus {
         rack: "/default-rack".to_owned(),
         live: true,
         stale: false,
+        admin: Default::default(),
         capacity: 100 * GIB,
         used: 12 * GIB,
         remaining: 60 * GIB,

@@ -2,7 +2,9 @@
 
 use super::call::{Call, Served};
 use super::convert;
-use mammoth_namenode_core::api::{Answer, DatanodeKind, FsStats, Health, Query, Report, SafeMode, SafeModeAction};
+use mammoth_namenode_core::api::{
+    AdminState, Answer, DatanodeKind, FsStats, Health, Query, Report, SafeMode, SafeModeAction,
+};
 use mammoth_protocol::hadoop::common::HaServiceStateProto;
 use mammoth_protocol::hadoop::hdfs::{
     BlockStoragePolicyProto, ChecksumTypeProto, DatanodeReportTypeProto, FsServerDefaultsProto,
@@ -12,14 +14,17 @@ use mammoth_protocol::hadoop::hdfs::{
     GetFsEcBlockGroupStatsResponseProto, GetFsReplicatedBlockStatsRequestProto, GetFsReplicatedBlockStatsResponseProto,
     GetFsStatsResponseProto, GetFsStatusRequestProto, GetServerDefaultsRequestProto, GetServerDefaultsResponseProto,
     GetStoragePoliciesRequestProto, GetStoragePoliciesResponseProto, GetStoragePolicyRequestProto,
-    GetStoragePolicyResponseProto, HaServiceStateRequestProto, HaServiceStateResponseProto, MsyncRequestProto,
-    MsyncResponseProto, SafeModeActionProto, SetSafeModeRequestProto, SetSafeModeResponseProto, StorageTypeProto,
-    StorageTypesProto,
+    GetStoragePolicyResponseProto, HaServiceStateRequestProto, HaServiceStateResponseProto, ListOpenFilesRequestProto,
+    ListOpenFilesResponseProto, MsyncRequestProto, MsyncResponseProto, OpenFilesBatchResponseProto, OpenFilesTypeProto,
+    RefreshNodesRequestProto, RefreshNodesResponseProto, SafeModeActionProto, SaveNamespaceRequestProto,
+    SaveNamespaceResponseProto, SetSafeModeRequestProto, SetSafeModeResponseProto, StorageTypeProto, StorageTypesProto,
 };
 use mammoth_protocol::limits::BYTES_PER_CHECKSUM;
-use mammoth_protocol::{ErrorCode, FsError};
+use mammoth_protocol::{ErrorCode, FsError, InodeId};
 use std::future::ready;
 
+/// Entries of one page of open files (HDFS: `dfs.namenode.list.openfiles.num.responses`).
+const OPEN_FILES_MAX: usize = 1000;
 /// The one storage policy: all replicas on disks.
 const HOT: (u32, &str) = (7, "HOT");
 
@@ -34,6 +39,9 @@ pub(super) async fn serve(call: &Call<'_>) -> Option<Served> {
             call.serve(|_: GetFsEcBlockGroupStatsRequestProto| ready(Ok(none))).await
         }
         "getDatanodeReport" => call.serve(|q| get_datanode_report(call, q)).await,
+        "listOpenFiles" => call.serve(|q| list_open_files(call, q)).await,
+        "refreshNodes" => call.serve(|q| refresh_nodes(call, q)).await,
+        "saveNamespace" => call.serve(|q| save_namespace(call, q)).await,
         "setSafeMode" => call.serve(|q| set_safe_mode(call, q)).await,
         "getStoragePolicy" => call.serve(|q| get_storage_policy(call, q)).await,
         "getStoragePolicies" => {
@@ -125,10 +133,9 @@ async fn get_datanode_report(
         DatanodeReportTypeProto::All => DatanodeKind::All,
         DatanodeReportTypeProto::Live => DatanodeKind::Live,
         DatanodeReportTypeProto::Dead => DatanodeKind::Dead,
-        // No datanode is ever in these states.
-        DatanodeReportTypeProto::Decommissioning
-        | DatanodeReportTypeProto::EnteringMaintenance
-        | DatanodeReportTypeProto::InMaintenance => return Ok(GetDatanodeReportResponseProto::default()),
+        DatanodeReportTypeProto::Decommissioning => DatanodeKind::Admin(AdminState::Decommissioning),
+        DatanodeReportTypeProto::EnteringMaintenance => DatanodeKind::Admin(AdminState::EnteringMaintenance),
+        DatanodeReportTypeProto::InMaintenance => DatanodeKind::Admin(AdminState::InMaintenance),
     };
     match call.ask(Query::Datanodes { kind }).await? {
         Answer::Datanodes(nodes) => {
@@ -160,6 +167,47 @@ async fn set_safe_mode(call: &Call<'_>, q: SetSafeModeRequestProto) -> Result<Se
         call.tell(Report::SafeMode(action)).await?;
     }
     Ok(SetSafeModeResponseProto { result: health(call).await?.safe_mode != SafeMode::Off })
+}
+
+async fn list_open_files(call: &Call<'_>, q: ListOpenFilesRequestProto) -> Result<ListOpenFilesResponseProto, FsError> {
+    let below = convert::path(q.path.as_deref().filter(|path| !path.is_empty()).unwrap_or("/"))?;
+    let blocking = q.types().any(|kind| kind == OpenFilesTypeProto::BlockingDecommission);
+    let after = InodeId(u64::try_from(q.id).unwrap_or_default());
+    match call.ask(Query::OpenFiles { after, below, blocking, max: OPEN_FILES_MAX }).await? {
+        Answer::OpenFiles { files, more } => {
+            let entries = files.into_iter().map(|file| OpenFilesBatchResponseProto {
+                id: i64::try_from(file.id.0).unwrap_or(i64::MAX),
+                path: file.path,
+                client_name: file.client,
+                client_machine: file.addr.map(|addr| addr.to_string()).unwrap_or_default(),
+            });
+            Ok(ListOpenFilesResponseProto { entries: entries.collect(), has_more: more, types: q.types.clone() })
+        }
+        other => Err(call.odd(&other)),
+    }
+}
+
+/// Reads the operator's files again. Racks are found out anew when datanodes register.
+async fn refresh_nodes(call: &Call<'_>, _: RefreshNodesRequestProto) -> Result<RefreshNodesResponseProto, FsError> {
+    call.require_superuser()?;
+    let files = call.door.hosts.clone();
+    let read = tokio::task::spawn_blocking(move || files.read()).await;
+    let rules = read.unwrap_or_else(|_| Err("the files were not read".to_owned()));
+    let rules = rules.map_err(|reason| FsError::new(ErrorCode::Io, reason))?;
+    call.door.topology.forget();
+    call.tell(Report::Hosts(rules)).await?;
+    Ok(RefreshNodesResponseProto {})
+}
+
+/// Makes a checkpoint, however recent the last one is.
+async fn save_namespace(call: &Call<'_>, _: SaveNamespaceRequestProto) -> Result<SaveNamespaceResponseProto, FsError> {
+    call.require_superuser()?;
+    if health(call).await?.safe_mode == SafeMode::Off {
+        let message = "Safe mode should be turned ON in order to create namespace image.";
+        return Err(FsError::new(ErrorCode::Io, message));
+    }
+    call.door.driver.save().await?;
+    Ok(SaveNamespaceResponseProto { saved: Some(true) })
 }
 
 /// Refuses a path that does not exist.

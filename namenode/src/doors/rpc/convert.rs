@@ -1,6 +1,7 @@
 //! Core types as Hadoop's messages, and back. Both directions only translate; what a value means is the core's business.
 
-use mammoth_namenode_core::api::{DatanodeStatus, FileBlocks, FileStatus, LocatedBlock, Place};
+use mammoth_namenode_core::api::{AdminState, DatanodeStatus, FileBlocks, FileStatus, LocatedBlock, Place};
+use mammoth_protocol::hadoop::hdfs::datanode_info_proto::AdminState as Proto;
 use mammoth_protocol::hadoop::hdfs::hdfs_file_status_proto::FileType;
 use mammoth_protocol::hadoop::hdfs::{
     DatanodeInfoProto, ExtendedBlockProto, FsPermissionProto, HdfsFileStatusProto, LocatedBlockProto,
@@ -128,6 +129,16 @@ fn place(place: &Place) -> DatanodeInfoProto {
     }
 }
 
+fn admin_state(state: AdminState) -> Proto {
+    match state {
+        AdminState::InService => Proto::Normal,
+        AdminState::Decommissioning => Proto::DecommissionInprogress,
+        AdminState::Decommissioned => Proto::Decommissioned,
+        AdminState::EnteringMaintenance => Proto::EnteringMaintenance,
+        AdminState::InMaintenance => Proto::InMaintenance,
+    }
+}
+
 /// A datanode with its figures.
 #[must_use]
 pub(super) fn datanode_info(node: &DatanodeStatus, now_monotonic_ms: u64) -> DatanodeInfoProto {
@@ -144,6 +155,7 @@ pub(super) fn datanode_info(node: &DatanodeStatus, now_monotonic_ms: u64) -> Dat
         non_dfs_used: Some(other),
         last_update_monotonic: Some(now_monotonic_ms.saturating_sub(node.last_contact_ms)),
         last_block_report_time: Some(node.last_report_wall_ms),
+        admin_state: Some(admin_state(node.admin) as i32),
         num_blocks: Some(u32::try_from(node.blocks).unwrap_or(u32::MAX)),
         ..DatanodeInfoProto::default()
     }

@@ -14,6 +14,8 @@ mod tests;
 use crate::config::ServerDefaults;
 use crate::driver::DriverHandle;
 use crate::groups::Groups;
+use crate::hosts::HostFiles;
+use crate::topology::Topology;
 use bytes::Bytes;
 use call::{Call, Served};
 use mammoth_net::rpc::server::{RpcCall, RpcFuture, RpcHandler};
@@ -46,6 +48,10 @@ pub struct ClientDoor {
     pub defaults: ServerDefaults,
     /// Who may administrate.
     pub rules: AdminRules,
+    /// The operator's files about datanodes.
+    pub hosts: HostFiles,
+    /// Racks.
+    pub topology: Topology,
     /// For ages in answers.
     pub clock: Arc<dyn Clock>,
 }

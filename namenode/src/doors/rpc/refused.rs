@@ -67,11 +67,8 @@ const ABSENT: [(&str, &[&str]); 11] = [
     (
         "this administration call",
         &[
-            "listOpenFiles",
-            "saveNamespace",
             "rollEdits",
             "restoreFailedStorage",
-            "refreshNodes",
             "finalizeUpgrade",
             "upgradeStatus",
             "rollingUpgrade",

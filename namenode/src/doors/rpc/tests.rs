@@ -108,6 +108,7 @@ fn a_datanode_report_has_the_figures() {
         rack: "/r1".to_owned(),
         live: true,
         stale: false,
+        admin: Default::default(),
         capacity: 100,
         used: 30,
         remaining: 50,
@@ -142,6 +143,8 @@ fn door() -> ClientProtocol {
             trash_interval_min: 0,
         },
         rules: AdminRules { permissions: true, superuser: "hdfs".to_owned(), supergroup: "wheel".to_owned() },
+        hosts: HostFiles::default(),
+        topology: Topology::default(),
         clock,
     }))
 }
@@ -187,7 +190,7 @@ async fn every_method_is_served_refused_or_unknown() {
         "getLocatedFileInfo getContentSummary getQuotaUsage setTimes updateBlockForPipeline updatePipeline isFileClosed",
         "checkAccess getStoragePolicy getStoragePolicies getDataEncryptionKey getErasureCodingPolicies",
         "getErasureCodingPolicy msync getHAServiceState getFsReplicatedBlockStats getFsECBlockGroupStats",
-        "listCorruptFileBlocks truncate concat",
+        "listCorruptFileBlocks truncate concat refreshNodes listOpenFiles saveNamespace",
     ]
     .iter()
     .flat_map(|line| line.split(' '))
@@ -198,7 +201,7 @@ async fn every_method_is_served_refused_or_unknown() {
         assert!(empty_mode_is_fine, "{method} is not offered");
         assert!(refused::refusal(method).is_none(), "{method} is served and refused");
     }
-    for method in ["setQuota", "setAcl", "getXAttrs", "createSnapshot", "listOpenFiles"] {
+    for method in ["setQuota", "setAcl", "getXAttrs", "createSnapshot", "metaSave"] {
         let failure = door.call(incoming(method)).await.expect_err("not offered");
         assert_eq!(failure.java_class, ErrorCode::Unsupported.java_class());
         assert!(failure.message.starts_with(method), "{failure}");

@@ -71,6 +71,16 @@ super::table! {
     );
     /// Most replicas that one heartbeat's answer tells a datanode to delete.
     DFS_BLOCK_INVALIDATE_LIMIT: Int("dfs.block.invalidate.limit", "1000", 1, 10_000_000);
+    /// File with the datanodes that may be here, one a line, or Hadoop's JSON list of hosts; empty = all may.
+    DFS_HOSTS: Text("dfs.hosts", "", &[]);
+    /// File with the datanodes that are to be decommissioned, one a line.
+    DFS_HOSTS_EXCLUDE: Text("dfs.hosts.exclude", "", &[]);
+    /// Replicas elsewhere that blocks of a datanode in maintenance must have.
+    DFS_NAMENODE_MAINTENANCE_REPLICATION_MIN: Int("dfs.namenode.maintenance.replication.min", "1", 0, 512);
+    /// Program that is given an address of a datanode and prints its rack.
+    NET_TOPOLOGY_SCRIPT_FILE_NAME: Text("net.topology.script.file.name", "", &[]);
+    /// File with addresses of datanodes and their racks, in two columns.
+    NET_TOPOLOGY_TABLE_FILE_NAME: Text("net.topology.table.file.name", "", &[]);
     /// Time after which an abandoned file is closed for its writer (bare numbers are seconds).
     DFS_NAMENODE_LEASE_HARD_LIMIT: Millis("dfs.namenode.lease-hard-limit-sec", "1200", "s", 1);
 }

@@ -1,5 +1,6 @@
 //! Tests of the block map: a fleet of datanodes that say exactly what a test wants them to say.
 
+mod admin;
 mod deletion;
 mod model;
 mod numbers;

@@ -4,7 +4,7 @@
 
 use super::super::mix::Mix;
 use super::*;
-use crate::api::{ReplicaOn, SafeModeAction};
+use crate::api::{AdminWish, HostName, HostRules, ReplicaOn, SafeModeAction};
 use crate::blocks::TargetRequest;
 use mammoth_protocol::internal::ReplicaEvent::{Bad, Deleted, Received, Receiving};
 use proptest::prelude::*;
@@ -488,6 +488,7 @@ impl World {
             }
             57 => self.pass(200_000),
             58..=59 => self.pass(20_000),
+            60 => self.want(n),
             _ => {
                 self.pass(3_000);
                 self.tick();
@@ -496,9 +497,23 @@ impl World {
         self.map.check().expect("the invariants hold");
     }
 
+    /// The operator wants something of a datanode, or nothing more of any.
+    fn want(&mut self, n: usize) {
+        let host = HostName { host: format!("dn{n}"), port: None };
+        let soon = Some(self.now.wall_ms + 100_000);
+        let wish = match self.mix.below(4) {
+            0 => AdminWish::InService,
+            1 => AdminWish::InMaintenance { until_wall_ms: soon },
+            2 => AdminWish::InMaintenance { until_wall_ms: None },
+            _ => AdminWish::Decommissioned,
+        };
+        self.map.set_hosts(self.now, HostRules { included: Vec::new(), wishes: vec![(host, wish)] });
+    }
+
     /// No more faults: heartbeats, reports and rounds until nothing is left to do.
     fn heal(&mut self) {
         self.wild = false;
+        self.map.set_hosts(self.now, HostRules::default());
         self.map.safe_mode_action(self.now, SafeModeAction::Leave).expect("never behind");
         self.disks.iter_mut().for_each(|d| d.up = true);
         for _ in 0..300 {

@@ -1,0 +1,42 @@
+//! Files that somebody writes.
+
+use super::Asker;
+use crate::api::{Answer, OpenFile};
+use mammoth_protocol::{DfsPath, ErrorCode, FsError, InodeId};
+
+impl Asker<'_, '_> {
+    /// A page of the open files at or below a path.
+    pub(super) fn open_files(
+        &mut self,
+        after: InodeId,
+        below: &DfsPath,
+        blocking: bool,
+        max: usize,
+    ) -> Result<Answer, FsError> {
+        if self.state.config.permissions && !self.access().is_superuser() {
+            let message = format!("Access denied for user {}. Superuser privilege is required", self.caller.user);
+            return Err(FsError::new(ErrorCode::AccessControl, message));
+        }
+        let above = self.resolve(below)?.last();
+        let mut ids: Vec<InodeId> = self.state.leases.iter().map(|(_, id)| id).filter(|id| *id > after).collect();
+        ids.sort_unstable();
+        let mut files = Vec::new();
+        for id in ids {
+            let under = self.state.ancestors(id).any(|folder| Some(folder) == above);
+            let lease = self.state.reachable(id).and_then(|inode| inode.lease()).filter(|_| under);
+            let Some(lease) = lease.filter(|_| !blocking || self.blocks_departure(id)) else { continue };
+            if files.len() == max {
+                return Ok(Answer::OpenFiles { files, more: true });
+            }
+            let (client, addr) = (lease.client.to_string(), lease.addr);
+            self.saw.extend(self.state.ancestors(id));
+            files.push(OpenFile { id, path: self.state.path_of(id), client, addr });
+        }
+        Ok(Answer::OpenFiles { files, more: false })
+    }
+
+    fn blocks_departure(&self, id: InodeId) -> bool {
+        let last = self.state.rows.last_block(id).filter(|(_, _, building)| building.is_some());
+        last.is_some_and(|(_, block, _)| self.state.blocks.is_written_where_to_leave(block.id))
+    }
+}

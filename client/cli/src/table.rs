@@ -78,7 +78,7 @@ const GET: &str =
     "[-f] [-p] [-crc] [-ignoreCrc] [-t <thread count>] [-q <thread pool queue size>] <src> ... <localdst>";
 
 /// Every command that works.
-pub(crate) static COMMANDS: [Command; 38] = [
+pub(crate) static COMMANDS: [Command; 40] = [
     command(
         "admin",
         "report [-live] [-dead] [-decommissioning] [-enteringmaintenance] [-inmaintenance] [--json] | \

@@ -152,7 +152,9 @@ fn a_truncation_cuts_complete_replicas_to_the_given_length() {
     let namenode = FakeNamenode::start();
     let nodes = three(&namenode);
     let blk = block(1, 1001);
-    nodes.iter().for_each(|node| drop(finished(&node.store(), blk, 1300)));
+    for node in &nodes {
+        finished(&node.store(), blk, 1300);
+    }
     let replicas: Vec<_> = nodes.iter().map(place).collect();
     // Another leader goes on where the first one's commit was lost, and finds some cut already.
     for (leader, stamp, cut) in [(1, 1002, 700_u64), (2, 1003, 700), (0, 1004, 512)] {

@@ -20,6 +20,6 @@ pub use hosts::{AdminState, AdminWish, HostName, HostRules};
 pub use query::{Answer, DatanodeKind, Query};
 pub use report::{Outcome, ReplicaOn, Report, SafeModeAction};
 pub use status::{
-    BlockState, ContentSummary, DatanodeStatus, FileBlocks, FileStatus, FsStats, Health, Listing, LocatedBlock, OpenFile,
-    Place, ReplicaStanding, ReplicaStatus, SafeMode,
+    BlockState, ContentSummary, DatanodeStatus, FileBlocks, FileStatus, FsStats, Health, Listing, LocatedBlock,
+    OpenFile, Place, ReplicaStanding, ReplicaStatus, SafeMode,
 };

@@ -2,7 +2,8 @@
 
 use super::hosts::AdminState;
 use super::status::{
-    BlockState, ContentSummary, DatanodeStatus, FileBlocks, FileStatus, FsStats, Health, Listing, LocatedBlock, OpenFile,
+    BlockState, ContentSummary, DatanodeStatus, FileBlocks, FileStatus, FsStats, Health, Listing, LocatedBlock,
+    OpenFile,
 };
 use mammoth_protocol::{Block, BlockId, DatanodeId, DfsPath, InodeId, StorageId};
 

@@ -85,6 +85,9 @@ pub struct Place {
     pub addr: DatanodeAddr,
     /// Its rack.
     pub rack: String,
+    /// Whether the datanode is to leave; not remembered with replies.
+    #[serde(skip)]
+    pub admin: AdminState,
 }
 
 /// What a replica counts for.

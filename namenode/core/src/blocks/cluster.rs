@@ -265,6 +265,7 @@ impl Cluster {
             storage: self.volume(ix).id,
             addr: node.addr.clone(),
             rack: self.rack(node.rack).to_owned(),
+            admin: super::BlockMap::admin_state(&node.admin),
         })
     }
 

@@ -2,7 +2,7 @@
 //! `docs/format.md`.
 
 use super::*;
-use crate::api::{FileStatus, LocatedBlock, Place, Reply};
+use crate::api::{AdminState, FileStatus, LocatedBlock, Place, Reply};
 use crate::rows::codec::{decode_record, encode_record};
 use mammoth_protocol::internal::DatanodeAddr;
 use mammoth_protocol::{BlockId, CallId, DatanodeId, GenStamp, StorageId, Uuid};
@@ -149,7 +149,8 @@ fn remembered_replies_keep_their_bytes() {
         info_port: 2,
         ipc_port: 3,
     };
-    let place = Place { datanode: DatanodeId(Uuid(8)), storage: StorageId(Uuid(9)), addr, rack: "/r".to_owned() };
+    let (rack, admin) = ("/r".to_owned(), AdminState::default());
+    let place = Place { datanode: DatanodeId(Uuid(8)), storage: StorageId(Uuid(9)), addr, rack, admin };
     let block = Block { id: BlockId(5), stamp: GenStamp(6), len: 9 };
     let last = LocatedBlock { block, offset: 1, places: vec![place], corrupt: false };
     let status = FileStatus {

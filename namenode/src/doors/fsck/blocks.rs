@@ -1,7 +1,7 @@
 //! Single blocks: by number, and those that nobody can read.
 
 use super::{Check, End, odd};
-use mammoth_namenode_core::api::{Answer, BlockState, Query, ReplicaStanding};
+use mammoth_namenode_core::api::{AdminState, Answer, BlockState, Query, ReplicaStanding, ReplicaStatus};
 use mammoth_protocol::{BlockId, DfsPath};
 use std::fmt::Write;
 
@@ -37,15 +37,19 @@ fn parse(text: &str) -> Option<BlockId> {
 
 fn describe(name: &str, state: &BlockState) -> String {
     let count = |standing| state.replicas.iter().filter(|replica| replica.standing == standing).count();
+    let of = |admin| state.replicas.iter().filter(|replica| replica.place.admin == admin).count();
+    let live = |replica: &&ReplicaStatus| {
+        replica.standing == ReplicaStanding::Live && replica.place.admin == AdminState::InService
+    };
     let stale = state.replicas.iter().filter(|replica| !replica.trusted).count();
     let mut text = format!("\nBlock Id: {name}\nBlock belongs to: {}\n", state.file);
     for (what, number) in [
         ("Expected", usize::from(state.wanted)),
-        ("live", count(ReplicaStanding::Live)),
+        ("live", state.replicas.iter().filter(live).count()),
         ("excess", count(ReplicaStanding::Excess)),
         ("stale", stale),
-        ("decommissioned", 0),
-        ("decommissioning", 0),
+        ("decommissioned", of(AdminState::Decommissioned)),
+        ("decommissioning", of(AdminState::Decommissioning)),
         ("corrupted", count(ReplicaStanding::Corrupt)),
     ] {
         let _ = writeln!(text, "No. of {what} Replica: {number}");

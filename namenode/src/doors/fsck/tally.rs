@@ -1,5 +1,6 @@
 //! What a check counts, and the summary that it ends with, in HDFS's words and columns.
 
+use mammoth_namenode_core::api::AdminState;
 use std::fmt::{self, Display, Formatter};
 
 /// Sums over everything that was looked at.
@@ -31,8 +32,29 @@ pub(super) struct Tally {
     pub(super) corrupt: u64,
     pub(super) corrupt_size: u64,
     pub(super) corrupt_files: u64,
+    /// Replicas on datanodes that are to leave or to be away.
+    pub(super) admin: ByAdmin,
     /// Copies that are ordered, of the whole file system.
     pub(super) queued: u64,
+}
+
+/// Replicas on datanodes that do not just serve.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ByAdmin {
+    left: u64,
+    leaving: u64,
+    going_to_rest: u64,
+    resting: u64,
+}
+
+impl ByAdmin {
+    /// Adds those of a block.
+    pub(super) fn count(&mut self, of: impl Fn(AdminState) -> usize) {
+        self.left += of(AdminState::Decommissioned) as u64;
+        self.leaving += of(AdminState::Decommissioning) as u64;
+        self.going_to_rest += of(AdminState::EnteringMaintenance) as u64;
+        self.resting += of(AdminState::InMaintenance) as u64;
+    }
 }
 
 impl Tally {
@@ -96,6 +118,16 @@ impl Display for Tally {
         write!(f, "\n Missing replicas:\t\t{}", self.missing_replicas)?;
         if self.replicas > 0 {
             write!(f, " ({} %)", float(percent(self.missing_replicas, self.expected)))?;
+        }
+        for (name, replicas) in [
+            ("DecommissionedReplicas", self.admin.left),
+            ("DecommissioningReplicas", self.admin.leaving),
+            ("EnteringMaintenanceReplicas", self.admin.going_to_rest),
+            ("InMaintenanceReplicas", self.admin.resting),
+        ] {
+            if replicas > 0 {
+                write!(f, "\n {name}:\t{replicas}")?;
+            }
         }
         write!(f, "\n Blocks queued for replication:\t{}", self.queued)
     }

@@ -2,7 +2,9 @@
 
 use super::tally::Tally;
 use super::{Check, End};
-use mammoth_namenode_core::api::{Answer, Command, FileBlocks, FileStatus, Listing, LocatedBlock, Place, Query};
+use mammoth_namenode_core::api::{
+    AdminState, Answer, Command, FileBlocks, FileStatus, Listing, LocatedBlock, Place, Query,
+};
 use mammoth_protocol::{DfsPath, ErrorCode, FsError};
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -193,6 +195,9 @@ impl<'a> Walk<'a> {
 
     fn block(&mut self, path: &DfsPath, file: &FileStatus, number: usize, block: &LocatedBlock, found: &mut Found) {
         let live = if block.corrupt { 0 } else { block.places.len() };
+        let of = |admin| block.places.iter().filter(|place| !block.corrupt && place.admin == admin).count();
+        let (leaving, left) = (of(AdminState::Decommissioning), of(AdminState::Decommissioned));
+        self.tally.admin.count(of);
         let (wanted, len) = (usize::from(file.replication), block.block.len);
         let tally = &mut self.tally;
         tally.replicas += live as u64;
@@ -215,8 +220,9 @@ impl<'a> Walk<'a> {
             let name = self.name(block);
             let _ = writeln!(
                 self.text,
-                " Under replicated {name}. Target Replicas is {wanted} but found {live} live replica(s), \
-                 0 decommissioned replica(s), 0 decommissioning replica(s)."
+                " Under replicated {name}. Target Replicas is {wanted} but found {} live replica(s), \
+                 {left} decommissioned replica(s), {leaving} decommissioning replica(s).",
+                of(AdminState::InService)
             );
         }
         self.placement(path, wanted, block, found);

@@ -2,7 +2,7 @@ use super::overview::{Overview, state_of};
 use super::verdict::verdict;
 use super::{explorer, file, overview};
 use mammoth_namenode_core::api::{
-    DatanodeStatus, FileBlocks, FileStatus, FsStats, Health, Listing, LocatedBlock, Place, SafeMode,
+    AdminState, DatanodeStatus, FileBlocks, FileStatus, FsStats, Health, Listing, LocatedBlock, Place, SafeMode,
 };
 use mammoth_protocol::internal::{ClusterIdentity, DatanodeAddr};
 use mammoth_protocol::{Block, BlockId, DatanodeId, DfsPath, GenStamp, InodeId, StorageId, Term, Uuid};
@@ -259,6 +259,7 @@ fn located(id: i64, holders: &[u16]) -> LocatedBlock {
         storage: StorageId(Uuid(u128::from(*nth))),
         addr: node(*nth).addr,
         rack: "/default-rack".to_owned(),
+        admin: AdminState::default(),
     });
     LocatedBlock {
         block: Block { id: BlockId(id), stamp: GenStamp(1001), len: 1_000_000 },

@@ -125,6 +125,7 @@ fn place(place: &Place) -> DatanodeInfoProto {
     DatanodeInfoProto {
         id: datanode_id(place.datanode, &place.addr),
         location: Some(place.rack.clone()),
+        admin_state: Some(admin_state(place.admin) as i32),
         ..DatanodeInfoProto::default()
     }
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::driver::DriverHandle;
-use mammoth_namenode_core::api::{DatanodeStatus, FileBlocks, FileStatus, LocatedBlock, Place};
+use mammoth_namenode_core::api::{AdminState, DatanodeStatus, FileBlocks, FileStatus, LocatedBlock, Place};
 use mammoth_platform::ManualClock;
 use mammoth_protocol::hadoop::hdfs::{DatanodeIdProto, DatanodeInfoProto, FsPermissionProto, LocatedBlockProto};
 use mammoth_protocol::hadoop::{block_of, extended_block};
@@ -26,6 +26,7 @@ fn located(places: u128) -> LocatedBlock {
         storage: StorageId(Uuid(nth + 100)),
         addr: addr(),
         rack: "/r1".to_owned(),
+        admin: AdminState::default(),
     };
     LocatedBlock {
         block: Block { id: BlockId(1_073_741_825), stamp: GenStamp(1001), len: 42 },

@@ -69,20 +69,19 @@ fn what_the_cluster_leaves_for_clients_makes_them_read_the_files_themselves() {
 
 #[test]
 fn a_flipped_bit_is_noticed_another_replica_read_and_the_bad_one_replaced() {
-    let cluster = Cluster::start(Options::fast());
+    // Datanodes do not look for themselves: only a reader can notice.
+    let cluster = Cluster::start(Options::fast().set("dfs.datanode.scan.period.hours", "-1"));
     let bytes = bytes_of(62, 1_000_000);
     cluster.put("/a", &bytes);
-    let first = holders(&cluster)[0];
-    let bad = replica(&cluster, first);
+    let bad = replica(&cluster, holders(&cluster)[0]);
     flip(&bad, 700_001);
-    assert!(cat(&cluster, "/a") == bytes, "wrong bytes were served");
-    let (_, given) = counts(&cluster);
-    assert_eq!(given, 2, "the bad one and a good one");
+    // Readers begin with any of the three, as all are equally near.
     poll("the bad replica is replaced", Duration::from_secs(40), || {
         assert!(cat(&cluster, "/a") == bytes, "wrong bytes were served");
         let repaired = std::fs::read(&bad).is_ok_and(|now| now == bytes);
         if repaired { Ok(()) } else { Err("its file is as it was, or away".to_owned()) }
     });
+    assert!(counts(&cluster).1 > 1, "files were read, before and after");
     all_is_repaired(&cluster, &bytes);
 }
 
@@ -95,11 +94,12 @@ fn a_datanode_that_is_killed_while_its_files_are_read_is_passed_over() {
     let mut read = vec![0; 500_000];
     reader.read_exact(&mut read).expect("the first half of a block");
     assert_eq!(counts(&cluster), (0, 1));
-    let first = holders(&cluster)[0];
+    let given = |name: &&&str| cluster.json(name, "/api/v1/status").expect("a status")["short_circuits"] == 1;
+    let first = NAMES.iter().find(given).expect("the one that gave its files");
     cluster.kill(first);
     reader.read_to_end(&mut read).expect("the rest");
     assert!(read == bytes);
-    let others = NAMES.iter().filter(|name| **name != first);
+    let others = NAMES.iter().filter(|name| *name != first);
     let sent = others.map(|name| cluster.json(name, "/api/v1/status").expect("a status")["bytes_read"].as_u64());
     assert!(sent.into_iter().all(|bytes| bytes == Some(0)), "the other datanodes gave files as well");
 }

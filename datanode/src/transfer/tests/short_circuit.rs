@@ -7,9 +7,8 @@ use crate::transfer::TransferRules;
 use mammoth_net::data::{DataReader, DataWriter, SocketOptions, domain};
 use mammoth_protocol::datatransfer::{OpRequest, checksum};
 use mammoth_protocol::hadoop::hdfs::{
-    BlockOpResponseProto, OpReadBlockProto, OpRequestShortCircuitAccessProto, ReleaseShortCircuitAccessRequestProto,
-    ReleaseShortCircuitAccessResponseProto, ShortCircuitShmRequestProto, ShortCircuitShmResponseProto,
-    ShortCircuitShmSlotProto, Status,
+    BlockOpResponseProto, OpReadBlockProto, OpRequestShortCircuitAccessProto, ReleaseShortCircuitAccessResponseProto,
+    ShortCircuitShmRequestProto, ShortCircuitShmResponseProto, ShortCircuitShmSlotProto, Status,
 };
 use mammoth_protocol::{Block, GenStamp};
 use std::fs::{self, File};
@@ -162,9 +161,7 @@ fn shared_memory_and_transfers_are_refused_each_in_its_own_words() {
     let said: ShortCircuitShmResponseProto = answer(&stream);
     assert_eq!((said.status, said.id.is_none()), (Status::ErrorUnsupported as i32, true));
     assert!(said.error().contains("shared memory is not supported"), "{said:?}");
-    writer
-        .send_op(&OpRequest::ShortCircuitRelease(Box::new(ReleaseShortCircuitAccessRequestProto::default())))
-        .expect("sent");
+    writer.send_op(&OpRequest::ShortCircuitRelease(Box::default())).expect("sent");
     let said: ReleaseShortCircuitAccessResponseProto = answer(&stream);
     assert_eq!(said.status, Status::ErrorUnsupported as i32);
     let read = OpReadBlockProto { header: header(good, "client"), offset: 0, len: 1, ..Default::default() };

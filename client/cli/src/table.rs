@@ -292,7 +292,7 @@ mod tests {
         for typed in ["ls", "-ls", "rmr", "-appendToFile", "dfsadmin", "--help"] {
             assert!(matches!(find(typed), Found::Ready(_)), "{typed}");
         }
-        assert!(matches!(find("-concat"), Found::Planned("concat")));
+        assert!(matches!(find("-setfacl"), Found::Planned("setfacl")));
         for typed in ["lsx", "--ls", "LS", ""] {
             assert!(matches!(find(typed), Found::Unknown), "{typed}");
         }

@@ -219,9 +219,19 @@ impl DatanodeError {
         }
     }
 
-    /// Whether the disk refused something for a reason that says something about the disk.
+    /// Whether the disk refused something for a reason that says something about the disk, or gave back other bytes than it
+    /// was given. A process that has no descriptors or memory left says nothing about a disk.
     pub(crate) fn is_disk_failure(&self) -> bool {
-        matches!(self, Self::Platform(PlatformError::Io { .. })) && !self.is_no_space()
+        use rustix::io::Errno;
+        let about_us = |source: &io::Error| {
+            let errno = source.raw_os_error().map(Errno::from_raw_os_error);
+            matches!(errno, Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::INTR | Errno::AGAIN))
+        };
+        match self {
+            Self::Platform(PlatformError::Io { source, .. }) => !self.is_no_space() && !about_us(source),
+            Self::BadVolume { .. } => true,
+            _ => false,
+        }
     }
 }
 

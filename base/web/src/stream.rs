@@ -3,7 +3,7 @@
 
 use axum::body::Body;
 use hyper::body::{Bytes, Frame};
-use std::convert::Infallible;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -17,6 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Takes the pieces of a text.
 #[derive(Debug)]
 pub struct TextSender {
+    /// An empty one is the end.
     pieces: mpsc::Sender<Bytes>,
     patience: Duration,
 }
@@ -36,26 +37,47 @@ impl TextSender {
         }
         self.pieces.send_timeout(piece.into(), self.patience).await.map_err(|_| ReaderGone)
     }
+
+    /// Says that this was all: a text that ends without breaks its connection, so that no reader takes a part for the whole.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn finish(&self) -> Result<(), ReaderGone> {
+        self.pieces.send_timeout(Bytes::new(), self.patience).await.map_err(|_| ReaderGone)
+    }
 }
 
-/// A body, and who fills it; it ends when the sender is dropped.
+/// A body, and who fills it; it ends in order when the sender says so, otherwise when it is dropped.
 pub fn text() -> (TextSender, Body) {
     text_for(PATIENCE)
 }
 
 fn text_for(patience: Duration) -> (TextSender, Body) {
     let (pieces, taken) = mpsc::channel(PIECES);
-    (TextSender { pieces, patience }, Body::new(Pieces(taken)))
+    (TextSender { pieces, patience }, Body::new(Pieces { taken, ended: false }))
 }
 
-struct Pieces(mpsc::Receiver<Bytes>);
+struct Pieces {
+    taken: mpsc::Receiver<Bytes>,
+    ended: bool,
+}
 
 impl hyper::body::Body for Pieces {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(cx).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        self.taken.poll_recv(cx).map(|piece| match piece {
+            Some(piece) if !piece.is_empty() => Some(Ok(Frame::data(piece))),
+            end => {
+                self.ended = true;
+                let broken = || Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the text ended early"));
+                end.is_none().then(broken)
+            }
+        })
     }
 }
 
@@ -72,10 +94,14 @@ mod tests {
                 sender.send(format!("{n}")).await?;
                 sender.send(String::new()).await?;
             }
-            Ok::<_, ReaderGone>(())
+            sender.finish().await
         });
         assert_eq!(body.collect().await.unwrap().to_bytes(), "0123456789");
         assert_eq!(work.await.unwrap(), Ok(()));
+        let (sender, body) = text();
+        sender.send("a part".to_owned()).await.unwrap();
+        drop(sender);
+        assert!(body.collect().await.is_err(), "a part is not the whole");
     }
 
     #[tokio::test]

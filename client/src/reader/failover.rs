@@ -206,7 +206,9 @@ impl Source {
             return None;
         }
         let files = short_circuit::open(&self.shared, block, node)?;
-        match LocalBlock::open(files, from, block.block.len) {
+        // The block may have grown since the file was opened.
+        let len = block.block.len.min(self.len.saturating_sub(block.offset));
+        match LocalBlock::open(files, from, len) {
             Ok(local) => Some(local),
             Err(failure) => {
                 let reason = failure.text();

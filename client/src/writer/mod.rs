@@ -211,7 +211,12 @@ impl FileWriter {
         self.sending = match std::mem::replace(&mut self.sending, Sending::Over) {
             Sending::NotYet(streamer) => {
                 let thread = std::thread::Builder::new().name("dfs-streamer".to_owned()).spawn(move || streamer.run());
-                let cannot = |error| ClientError::local("cannot start the thread that sends", &error);
+                let cannot = |error| {
+                    let error = ClientError::local("cannot start the thread that sends", &error);
+                    // Every further call hears of it: the packet is lost.
+                    self.queue.fail(error.clone());
+                    error
+                };
                 Sending::Thread(thread.map_err(cannot)?)
             }
             started => started,

@@ -213,11 +213,13 @@ impl Store {
         if !error.is_disk_failure() || volume.failure().is_some() {
             return;
         }
-        let Err(second) = volume.probe() else {
-            tracing::warn!(storage = %volume.id, %error, "disk operation failed, the volume works otherwise");
-            return;
-        };
-        self.fail_volume(volume, &format!("{error}; then {second}"));
+        match volume.probe() {
+            Err(second) if second.is_disk_failure() => self.fail_volume(volume, &format!("{error}; then {second}")),
+            tried => {
+                let tried = tried.err().map(|second| second.to_string());
+                tracing::warn!(storage = %volume.id, %error, tried, "disk operation failed, the volume works otherwise");
+            }
+        }
     }
 
     /// Takes a volume out of service: its replicas are forgotten, the namenode is told.

@@ -56,6 +56,8 @@ pub(crate) struct Volume {
     /// Something was written since the last whole sync.
     dirty: AtomicBool,
     failure: OnceLock<String>,
+    /// Held while the volume is tried, as all trials use one file.
+    probing: Mutex<()>,
     /// What will be remembered at the next save.
     state: Mutex<VolumeState>,
     _lock: Option<DirLock>,
@@ -74,6 +76,7 @@ impl Volume {
             promised: AtomicU64::new(0),
             dirty: AtomicBool::new(false),
             failure: OnceLock::new(),
+            probing: Mutex::default(),
             state: Mutex::default(),
             _lock: lock,
         }
@@ -200,6 +203,7 @@ impl Volume {
 
     /// Tries whether the volume can still be written and read; a full disk counts as working.
     pub(crate) fn probe(&self) -> Result<()> {
+        let _one_at_a_time = self.probing.lock().unwrap_or_else(PoisonError::into_inner);
         let path = self.dirs.tmp.join("probe");
         match probe_file(&path) {
             Err(error) if error.is_no_space() => Ok(()),

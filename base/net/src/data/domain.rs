@@ -120,10 +120,16 @@ pub fn listen(path: &Path) -> Result<UnixListener, DomainError> {
         Ok(found) if !found.file_type().is_socket() => return bad("there is something else of that name"),
         Ok(_) => {
             let options = SocketOptions { connect_timeout: PROBE, ..SocketOptions::default() };
-            if connect(path, &options).is_ok() {
-                return bad("another process listens there; datanodes of one machine need `_PORT` in the name");
+            match connect(path, &options) {
+                Ok(_) => {
+                    return bad("another process listens there; datanodes of one machine need `_PORT` in the name");
+                }
+                // Nobody listens: a dead process left it.
+                Err(DomainError::Io { source, .. }) if source.kind() == io::ErrorKind::ConnectionRefused => {
+                    std::fs::remove_file(path).map_err(fail("replace it"))?;
+                }
+                Err(error) => return Err(error),
             }
-            std::fs::remove_file(path).map_err(fail("replace it"))?;
         }
         Err(_) => {}
     }

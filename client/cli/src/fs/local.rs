@@ -277,7 +277,12 @@ impl FileSystem for LocalFs {
 /// Makes room for a file without changing its length; whether that could be done. A disk that is full says so again when it is
 /// written to, and one that knows no such thing works without.
 fn reserve(file: &File, len: u64) -> bool {
-    rustix::fs::fallocate(file, rustix::fs::FallocateFlags::KEEP_SIZE, 0, len).is_ok()
+    let reserved = rustix::fs::fallocate(file, rustix::fs::FallocateFlags::KEEP_SIZE, 0, len).is_ok();
+    if !reserved {
+        // A part of it may have been found: it goes back.
+        let _ = file.set_len(0);
+    }
+    reserved
 }
 
 /// A local file being written, and its checksums if wanted.
@@ -305,13 +310,23 @@ impl Write for LocalSink {
     }
 }
 
+impl Drop for LocalSink {
+    /// A copy that fails leaves no room behind its end either.
+    fn drop(&mut self) {
+        if self.written < self.reserved {
+            let _ = self.file.set_len(self.written);
+        }
+    }
+}
+
 impl Sink for LocalSink {
-    fn finish(self: Box<Self>) -> Result<(), Fault> {
+    fn finish(mut self: Box<Self>) -> Result<(), Fault> {
         if self.written < self.reserved {
             // The source has become shorter: the room behind its end goes back.
             self.file.set_len(self.written).map_err(|e| named(&self.path, e))?;
+            self.reserved = 0;
         }
-        if let Some((sums, beside)) = self.sums {
+        if let Some((sums, beside)) = self.sums.take() {
             fs::write(&beside, sums.finish()).map_err(|e| named(&self.path, e))?;
         }
         Ok(())

@@ -188,8 +188,13 @@ async fn serve(
     let (driver, pool) = (door.fsck.driver.clone(), door.fsck.pool.clone());
     let check = Check { driver, caller, asked, pool, sender };
     tokio::spawn(async move {
-        if let Err(End::Failed(error)) = run(&door.fsck, &check, conn.peer.ip()).await {
-            tracing::warn!(path = check.asked.path, %error, "check of the file system failed");
+        match run(&door.fsck, &check, conn.peer.ip()).await {
+            Ok(()) => drop(check.sender.finish().await),
+            Err(End::Failed(error)) => {
+                tracing::warn!(path = check.asked.path, %error, "check of the file system failed");
+                let _gone = check.sender.finish().await;
+            }
+            Err(End::Gone) => {}
         }
         drop(permit);
     });
@@ -261,7 +266,11 @@ async fn whole(fsck: &Fsck, check: &Check, started_ms: u64) -> Result<(), End> {
     };
     let mut walk = walk::Walk::new(check, tally, racks);
     walk.run(&path, status.is_dir).await?;
-    let tally = walk.tally;
+    let (tally, failed) = (walk.tally, walk.failed);
+    if failed {
+        // HDFS's words.
+        return Err(FsError::new(ErrorCode::Io, "fsck encountered internal errors!").into());
+    }
     let word = if tally.is_healthy() { "HEALTHY" } else { "CORRUPT" };
     let dirs = tally.dirs;
     let mut text = format!("\nStatus: {word}\n Number of data-nodes:\t{nodes}\n Number of racks:\t\t{racks}\n");

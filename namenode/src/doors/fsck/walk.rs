@@ -13,6 +13,8 @@ use std::fmt::Write;
 const HELD_MAX: usize = 10_000;
 /// Text that is gathered before it is handed on.
 const PIECE: usize = 16 * 1024;
+/// Pages after which the reader gets a sign of life, whatever there is to say: clients wait two minutes.
+const TURNS: u32 = 1000;
 /// Files after which a dot shows that the check goes on, and dots in a line.
 const DOT_FILES: u64 = 100;
 const LINE_FILES: u64 = 10_000;
@@ -45,11 +47,15 @@ pub(super) struct Walk<'a> {
     text: String,
     levels: Vec<Level>,
     held: usize,
+    /// Pages looked at.
+    turns: u32,
+    /// A corrupt file could not be deleted.
+    pub(super) failed: bool,
 }
 
 impl<'a> Walk<'a> {
     pub(super) fn new(check: &'a Check, tally: Tally, racks: usize) -> Self {
-        Self { check, tally, racks, text: String::new(), levels: Vec::new(), held: 0 }
+        Self { check, tally, racks, text: String::new(), levels: Vec::new(), held: 0, turns: 0, failed: false }
     }
 
     /// Looks at a path and at everything below it.
@@ -102,6 +108,12 @@ impl<'a> Walk<'a> {
     /// Gets the next page of a folder.
     async fn turn(&mut self, level: Level) -> Result<(), End> {
         // Notices a reader who went away, also where there is nothing to say for a long time.
+        self.turns = self.turns.wrapping_add(1);
+        if self.turns.is_multiple_of(TURNS) {
+            // Also tells the reader that the check goes on.
+            self.text.push('.');
+            self.flush().await?;
+        }
         self.check.send(String::new()).await?;
         // What went away meanwhile is not there to be looked at.
         let Some(listing) = self.page(&level.path, &level.last).await? else { return Ok(()) };
@@ -158,8 +170,13 @@ impl<'a> Walk<'a> {
             if self.check.asked.delete && !blocks.open {
                 self.flush().await?;
                 let gone = self.check.order(Command::Delete { path: path.clone(), recursive: true }).await;
-                gone.inspect_err(|error| tracing::warn!(%path, %error, "corrupt file not deleted"))?;
-                tracing::info!(%path, user = self.check.caller.user, "corrupt file deleted by a check");
+                match gone {
+                    Ok(_) => tracing::info!(%path, user = self.check.caller.user, "corrupt file deleted by a check"),
+                    Err(error) => {
+                        tracing::warn!(%path, %error, "corrupt file not deleted");
+                        self.failed = true;
+                    }
+                }
             }
         }
         self.flush_if_long().await

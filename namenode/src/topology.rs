@@ -4,6 +4,7 @@
 //! Without table and script a datanode's own word counts (`mammoth.datanode.rack`).
 
 use crate::hosts::read;
+use mammoth_platform::{Deadline, SystemClock};
 use mammoth_protocol::internal::DatanodeAddr;
 use std::collections::HashMap;
 use std::io::Read;
@@ -16,8 +17,10 @@ use std::time::Duration;
 
 /// The rack of a datanode of which nothing is known.
 pub const DEFAULT_RACK: &str = "/default-rack";
-/// Time that a script has.
-const SCRIPT_LIMIT: Duration = Duration::from_secs(10);
+/// Time that a script has: well below what a datanode waits for the answer to its registration.
+const SCRIPT_LIMIT: Duration = Duration::from_secs(3);
+/// Pause between two looks whether a script that has answered has ended.
+const LOOK_PAUSE: Duration = Duration::from_millis(5);
 /// Longest answer of a script, bytes.
 const ANSWER_BYTES_MAX: u64 = 4096;
 /// Longest rack, bytes.
@@ -61,14 +64,13 @@ impl Topology {
         if let Some(rack) = self.remembered(key) {
             return rack;
         }
-        let (source, datanode) = (Arc::clone(&self.source), addr.clone());
-        // Reads a file or waits for a program, which must not hold up other datanodes.
-        let found = tokio::task::spawn_blocking(move || find(&source, &datanode)).await;
+        let (own, datanode) = (self.clone(), addr.clone());
+        // Reads a file or waits for a program, which must not hold up other datanodes. Whoever asked may have gone meanwhile,
+        // and asks again: what was found is remembered in any case.
+        let search = move || find(&own.source, &datanode).inspect(|rack| own.remember(key, rack));
+        let found = tokio::task::spawn_blocking(search).await;
         match found.unwrap_or_else(|_| Err("the search was cut short".to_owned())) {
-            Ok(rack) => {
-                self.remember(key, &rack);
-                rack
-            }
+            Ok(rack) => rack,
             Err(reason) => {
                 tracing::warn!(datanode = %key, reason, "no rack found, taking {DEFAULT_RACK}");
                 DEFAULT_RACK.to_owned()
@@ -127,8 +129,9 @@ fn checked(text: &str) -> Result<String, String> {
     Err(format!("`{}` is no rack, expected a path such as /rack-1", text.trim().chars().take(80).collect::<String>()))
 }
 
-/// What a program prints for an argument. One that takes too long is killed.
+/// What a program prints for an argument. One that takes too long, to answer or to end, is killed.
 fn answer_of(script: &Path, argument: &str, limit: Duration) -> Result<String, String> {
+    let deadline = Deadline::after(&SystemClock, limit);
     let failed = |what: String| format!("{} {argument}: {what}", script.display());
     let mut command = Command::new(script);
     command.arg(argument).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -149,7 +152,16 @@ fn answer_of(script: &Path, argument: &str, limit: Duration) -> Result<String, S
         // It may have ended by itself meanwhile.
         let _ = child.kill();
     }
-    let status = child.wait().map_err(|error| failed(error.to_string()))?;
+    let status = loop {
+        match child.try_wait().map_err(|error| failed(error.to_string()))? {
+            Some(status) => break status,
+            None if deadline.left(&SystemClock).is_zero() => {
+                let _ = child.kill();
+                break child.wait().map_err(|error| failed(error.to_string()))?;
+            }
+            None => std::thread::sleep(LOOK_PAUSE),
+        }
+    };
     let text = answer?.ok_or_else(|| failed("its answer is no text".to_owned()))?;
     if status.success() { Ok(text) } else { Err(failed(format!("ended with {status}"))) }
 }
@@ -191,6 +203,8 @@ mod tests {
         assert!(ask("exit 3", long).expect_err("failed").contains("exit status: 3"));
         let slow = ask("exec sleep 600", Duration::from_millis(50)).expect_err("too slow");
         assert!(slow.ends_with("no answer within 0 s"), "{slow}");
+        let idle = ask("echo /r; exec >&-; exec sleep 600", Duration::from_millis(500)).expect_err("it does not end");
+        assert!(idle.contains("signal"), "{idle}");
         assert!(answer_of(&dir.path().join("none"), "x", long).is_err());
     }
 

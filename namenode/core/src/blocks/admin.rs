@@ -31,11 +31,18 @@ impl BlockMap {
         for ix in nodes {
             match self.hosts.wish(&self.cluster.node(ix).addr) {
                 Some(wish) => self.wish(ix, wish),
-                None if self.cluster.node(ix).live => self.bury(ix),
-                None => {}
+                None => self.give_up(ix),
             }
         }
         self.judge_safe_mode();
+    }
+
+    /// A datanode is not expected any more, nor what is on it, even if it was to be away for a while.
+    pub(super) fn give_up(&mut self, ix: NodeIx) {
+        self.become_admin(ix, Admin::InService);
+        if self.cluster.node(ix).live {
+            self.bury(ix);
+        }
     }
 
     /// A datanode comes (again) of which the operator wants this. What it brings may be needed, so that one that had left has
@@ -147,9 +154,7 @@ impl BlockMap {
             budget -= 1;
         }
         let over = left.is_empty();
-        // What is still to arrive was not looked at.
-        let expects = |at: &Self| !at.pending.blocks(|copy| at.cluster.node_of(copy.target) == Some(ix)).is_empty();
-        let done = over && !scan.held_back && !expects(self);
+        let done = over && !scan.held_back && !self.expects(ix) && self.is_made_up_for(ix);
         let scan = if over { Scan::default() } else { Scan { left: Some(left), ..scan } };
         let node = self.cluster.node_mut(ix);
         match &mut node.admin {
@@ -158,6 +163,25 @@ impl BlockMap {
             Admin::Resting { scan: kept, .. } => *kept = (!done).then_some(scan),
             Admin::InService | Admin::Left => {}
         }
+    }
+
+    /// Something is still to arrive on a datanode that nobody else would have: a copy, or a block whose pipeline has not told.
+    fn expects(&self, ix: NodeIx) -> bool {
+        let here = |v: super::cluster::VolumeIx| self.cluster.node_of(v) == Some(ix);
+        if !self.pending.blocks(|copy| here(copy.target)).is_empty() {
+            return true;
+        }
+        let scheduled = self.cluster.node(ix).volumes.iter().any(|&v| self.cluster.volume(v).scheduled > 0);
+        let open = |odd: &super::odd::Odd| odd.expected.iter().any(|&v| here(v));
+        scheduled && self.odd.iter().any(|(&slot, odd)| open(odd) && self.depends_on(slot, ix))
+    }
+
+    /// What was on a datanode that died on its way out is nowhere any more: nobody can tell it from what others lack, so it may
+    /// go only when nobody lacks anything, as in HDFS.
+    fn is_made_up_for(&self, ix: NodeIx) -> bool {
+        let numbers = || self.numbers(self.now);
+        let missing = || self.missing_blocks(None, 1);
+        self.cluster.node(ix).live || (numbers().under_replicated == 0 && missing().is_empty())
     }
 
     fn slots_of(&self, ix: NodeIx) -> Vec<Slot> {

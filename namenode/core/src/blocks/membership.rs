@@ -103,14 +103,13 @@ impl BlockMap {
     /// A datanode under another id at the same address is no more: one port has one owner.
     fn bury_predecessors(&mut self, request: &RegisterRequest) {
         let same = |n: &Node| {
-            n.live
-                && n.id != request.datanode
+            n.id != request.datanode
                 && n.addr.ip == request.addr.ip
                 && n.addr.transfer_port == request.addr.transfer_port
         };
         let gone: Vec<NodeIx> = self.cluster.nodes().filter(|(_, n)| same(n)).map(|(ix, _)| ix).collect();
         for ix in gone {
-            self.bury(ix);
+            self.give_up(ix);
         }
     }
 
@@ -202,12 +201,7 @@ impl BlockMap {
         node.live = false;
         node.recover.clear();
         (node.xceivers, node.copies, node.copies_handed) = (0, 0, 0);
-        let resting = if let Admin::Resting { scan, .. } = &mut node.admin {
-            *scan = None;
-            true
-        } else {
-            false
-        };
+        let resting = matches!(node.admin, Admin::Resting { .. });
         for volume in node.volumes.clone() {
             if resting && !self.cluster.volume(volume).usage.failed {
                 self.stop_serving(volume, Standing::Away);

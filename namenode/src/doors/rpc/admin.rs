@@ -171,7 +171,8 @@ async fn set_safe_mode(call: &Call<'_>, q: SetSafeModeRequestProto) -> Result<Se
 
 async fn list_open_files(call: &Call<'_>, q: ListOpenFilesRequestProto) -> Result<ListOpenFilesResponseProto, FsError> {
     let below = convert::path(q.path.as_deref().filter(|path| !path.is_empty()).unwrap_or("/"))?;
-    let blocking = q.types().any(|kind| kind == OpenFilesTypeProto::BlockingDecommission);
+    let blocking = q.types().any(|kind| kind == OpenFilesTypeProto::BlockingDecommission)
+        && !q.types().any(|kind| kind == OpenFilesTypeProto::AllOpenFiles);
     let after = InodeId(u64::try_from(q.id).unwrap_or_default());
     match call.ask(Query::OpenFiles { after, below, blocking, max: OPEN_FILES_MAX }).await? {
         Answer::OpenFiles { files, more } => {

@@ -115,7 +115,16 @@ fn a_datanode_without_its_copies_never_leaves() {
     assert_eq!(fleet.repair(2), [], "there is no third one");
     assert_eq!(fleet.state(0), AdminState::Decommissioning);
     fleet.only_live(&[1]);
-    assert_eq!(fleet.state(0), AdminState::Decommissioned, "dead: nothing is left to save");
+    let round = |fleet: &mut Fleet| {
+        fleet.beat(1);
+        fleet.round();
+        fleet.round();
+    };
+    round(&mut fleet);
+    assert_eq!(fleet.state(0), AdminState::Decommissioning, "dead, and its block lacks a copy: it may be wanted yet");
+    fleet.map.set_wanted(block(1).id, 1);
+    round(&mut fleet);
+    assert_eq!(fleet.state(0), AdminState::Decommissioned, "nobody lacks anything");
 }
 
 #[test]
@@ -168,6 +177,22 @@ fn a_datanode_in_maintenance_may_be_away_without_being_given_up() {
     }
     fleet.tick();
     assert_eq!(fleet.map.numbers(fleet.now).under_replicated, 2, "now it is just dead");
+}
+
+#[test]
+fn whoever_may_not_come_back_is_not_expected_back() {
+    let mut fleet = Fleet::flat(4);
+    fleet.stored(block(1), 3, &[0, 1, 2]);
+    fleet.want(0, AWAY);
+    fleet.repair(4);
+    fleet.only_live(&[1, 2, 3]);
+    assert_eq!(fleet.map.numbers(fleet.now).under_replicated, 0);
+    fleet.rules(HostRules { included: (1..4).map(host).collect(), wishes: Vec::new() });
+    for n in 1..4 {
+        fleet.beat(n);
+    }
+    fleet.tick();
+    assert_eq!(fleet.map.numbers(fleet.now).under_replicated, 1);
 }
 
 #[test]

@@ -4,11 +4,14 @@ use crate::meter::{Cpu, cpu_of_family, memory_mib};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A running cluster.
 pub(crate) struct Cluster {
     dir: tempfile::TempDir,
     processes: bool,
+    /// Identities of clients that were given away.
+    identities: AtomicU64,
 }
 
 /// The program of this name, beside this one.
@@ -26,7 +29,12 @@ impl Cluster {
     /// An empty folder; nothing runs yet.
     pub(crate) fn new(processes: bool) -> Result<Self, String> {
         let dir = tempfile::Builder::new().prefix("mammoth-bench-").tempdir().map_err(|e| e.to_string())?;
-        Ok(Self { dir, processes })
+        Ok(Self { dir, processes, identities: AtomicU64::new(0) })
+    }
+
+    /// The first of so many numbers that no client of this cluster has.
+    pub(crate) fn identities(&self, count: u64) -> u64 {
+        self.identities.fetch_add(count, Ordering::Relaxed)
     }
 
     /// `mammoth up`, to `ready`.

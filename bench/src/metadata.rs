@@ -32,12 +32,14 @@ pub(crate) fn measure(scale: &Scale) -> Result<(), String> {
     Ok(())
 }
 
-/// Runs clients side by side, each with a connection of its own.
+/// Runs clients side by side, each with a connection of its own and an identity that no other had: the namenode would take
+/// their calls for repeated ones.
 fn clients(cluster: &Cluster, count: u64, work: impl Fn(Caller) -> Result<(), String> + Sync) -> Result<(), String> {
     let server = cluster.namenode("rpc")?;
+    let first = cluster.identities(count);
     std::thread::scope(|scope| {
         let one = |number| Caller::connect(&server, number).and_then(&work);
-        let threads: Vec<_> = (0..count).map(|number| scope.spawn(move || one(number))).collect();
+        let threads: Vec<_> = (first..first + count).map(|number| scope.spawn(move || one(number))).collect();
         let panicked = |_| Err("a client panicked".to_owned());
         threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(panicked))
     })

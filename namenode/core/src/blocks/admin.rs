@@ -179,9 +179,7 @@ impl BlockMap {
     /// What was on a datanode that died on its way out is nowhere any more: nobody can tell it from what others lack, so it may
     /// go only when nobody lacks anything, as in HDFS.
     fn is_made_up_for(&self, ix: NodeIx) -> bool {
-        let numbers = || self.numbers(self.now);
-        let missing = || self.missing_blocks(None, 1);
-        self.cluster.node(ix).live || (numbers().under_replicated == 0 && missing().is_empty())
+        self.cluster.node(ix).live || (self.under_replicated() == 0 && self.missing_blocks(None, 1).is_empty())
     }
 
     fn slots_of(&self, ix: NodeIx) -> Vec<Slot> {

@@ -76,7 +76,8 @@ impl BlockMap {
         list
     }
 
-    fn under_replicated(&self) -> u64 {
+    /// Blocks that want more replicas, missing ones aside.
+    pub(super) fn under_replicated(&self) -> u64 {
         Condition::NEEDS.into_iter().chain([Condition::Waiting]).map(|c| self.queues.len(c)).sum()
     }
 

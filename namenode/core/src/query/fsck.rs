@@ -2,7 +2,7 @@
 
 use super::Asker;
 use crate::api::{Answer, BlockState};
-use mammoth_protocol::{BlockId, DfsPath, ErrorCode, FsError};
+use mammoth_protocol::{BlockId, DfsPath, FsError};
 
 impl Asker<'_, '_> {
     /// What is known of a block and its replicas; `None` for one that no file owns.
@@ -35,13 +35,5 @@ impl Asker<'_, '_> {
             }
         }
         Ok(Answer::CorruptBlocks { found, next })
-    }
-
-    fn require_superuser(&self) -> Result<(), FsError> {
-        if !self.state.config.permissions || self.access().is_superuser() {
-            return Ok(());
-        }
-        let message = format!("Access denied for user {}. Superuser privilege is required", self.caller.user);
-        Err(FsError::new(ErrorCode::AccessControl, message))
     }
 }

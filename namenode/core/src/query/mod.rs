@@ -21,7 +21,7 @@ use crate::errors::{not_a_file, not_found};
 use crate::paths::{At, Resolved};
 use crate::rows::Inode;
 use crate::state::State;
-use mammoth_protocol::{Block, Caller, DatanodeId, DfsPath, FsError, InodeId, Now, StorageId};
+use mammoth_protocol::{Block, Caller, DatanodeId, DfsPath, ErrorCode, FsError, InodeId, Now, StorageId};
 
 impl State {
     /// Answers a query. `saw` gets the ids of all inodes that the answer or the refusal depends on.
@@ -81,6 +81,15 @@ impl<'a> Asker<'a, '_> {
 
     fn access(&self) -> Access<'a> {
         Access::new(self.state, self.caller)
+    }
+
+    /// Refuses callers that may not administrate.
+    fn require_superuser(&self) -> Result<(), FsError> {
+        if !self.state.config.permissions || self.access().is_superuser() {
+            return Ok(());
+        }
+        let message = format!("Access denied for user {}. Superuser privilege is required", self.caller.user);
+        Err(FsError::new(ErrorCode::AccessControl, message))
     }
 
     /// Looks a path up that the caller can get to.

@@ -2,7 +2,7 @@
 
 use super::Asker;
 use crate::api::{Answer, OpenFile};
-use mammoth_protocol::{DfsPath, ErrorCode, FsError, InodeId};
+use mammoth_protocol::{DfsPath, FsError, InodeId};
 
 impl Asker<'_, '_> {
     /// A page of the open files at or below a path.
@@ -13,10 +13,7 @@ impl Asker<'_, '_> {
         blocking: bool,
         max: usize,
     ) -> Result<Answer, FsError> {
-        if self.state.config.permissions && !self.access().is_superuser() {
-            let message = format!("Access denied for user {}. Superuser privilege is required", self.caller.user);
-            return Err(FsError::new(ErrorCode::AccessControl, message));
-        }
+        self.require_superuser()?;
         let above = self.resolve(below)?.last();
         let mut ids: Vec<InodeId> = self.state.leases.iter().map(|(_, id)| id).filter(|id| *id > after).collect();
         ids.sort_unstable();

@@ -108,6 +108,29 @@ fn a_block_that_is_being_written_holds_its_datanode_back() {
 }
 
 #[test]
+fn a_pipeline_that_has_not_told_anything_holds_its_datanode_back() {
+    let mut fleet = Fleet::flat(2);
+    fleet.open(block(1), 1, &[0]);
+    fleet.want(0, AdminWish::Decommissioned);
+    fleet.repair(2);
+    assert_eq!(fleet.state(0), AdminState::Decommissioning);
+}
+
+#[test]
+fn a_machine_that_comes_back_empty_ends_the_maintenance_of_what_was_there() {
+    let mut fleet = Fleet::flat(4);
+    fleet.stored(block(1), 3, &[0, 1, 2]);
+    fleet.want(0, AWAY);
+    fleet.repair(4);
+    fleet.only_live(&[1, 2, 3]);
+    assert_eq!(fleet.map.numbers(fleet.now).under_replicated, 0);
+    let request = mammoth_protocol::internal::RegisterRequest { addr: fleet.request(0).addr, ..fleet.request(3) };
+    assert!(fleet.map.register(fleet.now, &request, Epoch(99)).refused.is_none());
+    fleet.round();
+    assert_eq!(fleet.map.numbers(fleet.now).under_replicated, 1, "nobody brings that replica back");
+}
+
+#[test]
 fn a_datanode_without_its_copies_never_leaves() {
     let mut fleet = Fleet::flat(2);
     fleet.stored(block(1), 2, &[0, 1]);

@@ -1,6 +1,7 @@
 //! What the machine can do at best: the primitive costs of which every figure further down is a sum.
 
 use crate::meter::Wall;
+use mammoth_platform::IoBuffer;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -12,7 +13,8 @@ const TOTAL: usize = 512 * MIB;
 pub(crate) fn measure() -> Result<(), String> {
     println!("floors (one core each, {} MiB)", TOTAL / MIB);
     let text = |e: std::io::Error| e.to_string();
-    let buffer = vec![0x5a_u8; MIB];
+    let mut buffer = IoBuffer::new(MIB);
+    buffer.fill(0x5a);
     println!("  memcpy                {:>8.2} GB/s", memcpy(&buffer));
     println!("  CRC32C                {:>8.2} GB/s", crc(&buffer));
     let dir = tempfile::tempdir().map_err(text)?;
@@ -28,7 +30,7 @@ fn rate(wall: &Wall) -> f64 {
 }
 
 fn memcpy(buffer: &[u8]) -> f64 {
-    let mut target = vec![0_u8; buffer.len()];
+    let mut target = IoBuffer::new(buffer.len());
     let wall = Wall::start();
     for _ in 0..TOTAL / MIB {
         target.copy_from_slice(std::hint::black_box(buffer));
@@ -58,7 +60,7 @@ fn write(dir: &std::path::Path, buffer: &[u8]) -> std::io::Result<f64> {
 
 fn read(dir: &std::path::Path) -> std::io::Result<f64> {
     let mut file = File::open(dir.join("floor"))?;
-    let mut buffer = vec![0; MIB];
+    let mut buffer = IoBuffer::new(MIB);
     let wall = Wall::start();
     while file.read(&mut buffer)? > 0 {}
     Ok(rate(&wall))
@@ -69,7 +71,7 @@ fn loopback(buffer: &[u8]) -> std::io::Result<f64> {
     let addr = listener.local_addr()?;
     let sink = std::thread::spawn(move || -> std::io::Result<()> {
         let (mut stream, _) = listener.accept()?;
-        let mut buffer = vec![0; MIB];
+        let mut buffer = IoBuffer::new(MIB);
         while stream.read(&mut buffer)? > 0 {}
         Ok(())
     });

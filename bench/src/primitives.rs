@@ -2,6 +2,7 @@
 //! bytes as the measured file has. They are measured beside each put and get, as a shared machine changes by the minute.
 
 use crate::meter::{Cpu, cpu_of_self, median, warm};
+use mammoth_platform::IoBuffer;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -36,7 +37,8 @@ impl Primitives {
     /// Measures each once; `source` is a file in the page cache, `dir` has room for three of its size.
     pub(crate) fn measure(&mut self, source: &Path, dir: &Path, mib: u64) -> Result<(), String> {
         let steps = mib * (1 << 20) / STEP as u64;
-        let buffer: Vec<u8> = (0..STEP).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        let mut buffer = IoBuffer::new(STEP);
+        buffer.iter_mut().enumerate().for_each(|(n, byte)| *byte = (n.wrapping_mul(2_654_435_761) >> 13) as u8);
         warm(3 * mib);
         self.write.push(cpu(|| write_three(dir, steps, &buffer))? / 3.0);
         self.read.push(cpu(|| read(source))?);
@@ -80,7 +82,7 @@ fn write_three(dir: &Path, steps: u64, buffer: &[u8]) -> std::io::Result<()> {
 
 fn read(source: &Path) -> std::io::Result<()> {
     let mut file = File::open(source)?;
-    let mut buffer = vec![0; STEP];
+    let mut buffer = IoBuffer::new(STEP);
     while file.read(&mut buffer)? > 0 {}
     Ok(())
 }
@@ -90,7 +92,7 @@ fn hop(steps: u64, buffer: &[u8]) -> std::io::Result<()> {
     let addr = listener.local_addr()?;
     let sink = std::thread::spawn(move || -> std::io::Result<()> {
         let (mut stream, _) = listener.accept()?;
-        let mut buffer = vec![0; STEP];
+        let mut buffer = IoBuffer::new(STEP);
         while stream.read(&mut buffer)? > 0 {}
         Ok(())
     });

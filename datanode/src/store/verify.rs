@@ -2,6 +2,7 @@
 //! died.
 
 use crate::error::{DiskContext, Result};
+use mammoth_platform::IoBuffer;
 use mammoth_protocol::datatransfer::checksum::{self, CRC_BYTES, META_HEADER};
 use mammoth_protocol::limits::BYTES_PER_CHECKSUM;
 use std::fs::File;
@@ -70,7 +71,7 @@ impl Files {
 
     /// Checks `len` bytes from `pos`, a chunk boundary, against their checksums; reuses the buffers.
     pub(crate) fn check(&self, pos: u64, len: usize, buffers: &mut Buffers) -> io::Result<bool> {
-        buffers.data.resize(len, 0);
+        buffers.data.resize(len);
         self.data.read_exact_at(&mut buffers.data, pos)?;
         buffers.sums.resize(checksum::checksums_len(len, self.chunk), 0);
         self.meta.read_exact_at(&mut buffers.sums, self.sum_position(pos))?;
@@ -132,7 +133,7 @@ fn read_header(meta: &File, path: &Path) -> Result<Option<usize>> {
 /// Memory that checks reuse.
 #[derive(Debug, Default)]
 pub(crate) struct Buffers {
-    data: Vec<u8>,
+    data: IoBuffer,
     sums: Vec<u8>,
 }
 

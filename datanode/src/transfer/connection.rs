@@ -4,6 +4,7 @@ use super::server::Conn;
 use super::{Context, Next, checksum, copy, read, write};
 use crate::error::{DatanodeError, Result, chain};
 use mammoth_net::data::{DataError, DataReader, DataWriter, SocketOptions};
+use mammoth_platform::IoBuffer;
 use mammoth_protocol::datatransfer::OpRequest;
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ pub(super) struct Link<'a> {
 /// Reused memory.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
-    pub(super) data: Vec<u8>,
+    pub(super) data: IoBuffer,
     pub(super) sums: Vec<u8>,
 }
 

@@ -78,7 +78,7 @@ fn send_packet(
             let chunk = reader.chunk() as u64;
             let end = (pos + len as u64).next_multiple_of(chunk).min(reader.block.len);
             let whole = usize::try_from(end - pos).unwrap_or(len).max(len);
-            data.resize(whole, 0);
+            data.resize(whole);
             reader.read_data(pos, data)?;
             reader.read_sums(pos, whole, sums)?;
             reader.verify(pos, data, sums)?;
@@ -97,7 +97,7 @@ fn send_packet(
             if reader.complete {
                 return output.send_file(header, sums, reader.data(), pos).map_err(|error| unreadable(reader, error));
             }
-            data.resize(len, 0);
+            data.resize(len);
             reader.read_data(pos, data)?;
             Ok(output.send_packet(header, sums, data)?)
         }

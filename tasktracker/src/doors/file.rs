@@ -3,6 +3,7 @@
 use axum::body::{Body, HttpBody};
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
+use mammoth_platform::IoBuffer;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -34,9 +35,9 @@ pub(super) fn body(file: File, offset: u64, len: u64) -> Body {
 
 /// Reads exactly `len` bytes.
 pub(super) fn read(file: &File, offset: u64, len: u64) -> io::Result<Bytes> {
-    let mut buffer = vec![0; usize::try_from(len).map_err(io::Error::other)?];
+    let mut buffer = IoBuffer::new(usize::try_from(len).map_err(io::Error::other)?);
     file.read_exact_at(&mut buffer, offset)?;
-    Ok(buffer.into())
+    Ok(Bytes::from_owner(buffer))
 }
 
 impl FilePart {

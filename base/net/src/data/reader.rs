@@ -1,6 +1,7 @@
 //! The reading half of a data-transfer connection.
 
 use super::DataError;
+use mammoth_platform::IoBuffer;
 use mammoth_protocol::datatransfer::checksum::{self, BadChecksum};
 use mammoth_protocol::datatransfer::packet::{HEADER_MAX, PREFIX, PacketHeader, Prefix};
 use mammoth_protocol::datatransfer::{OP_PREFIX, OpRequest, parse_op_prefix};
@@ -20,7 +21,7 @@ const AHEAD: usize = 512;
 #[derive(Debug)]
 pub struct DataReader<R> {
     stream: R,
-    buffer: Vec<u8>,
+    buffer: IoBuffer,
     /// The bytes that have arrived and are not taken: `start..end`.
     start: usize,
     end: usize,
@@ -56,7 +57,7 @@ impl Packet<'_> {
 impl<R: Read> DataReader<R> {
     /// Reads from a stream that has timeouts of its own.
     pub fn new(stream: R) -> Self {
-        Self { stream, buffer: Vec::new(), start: 0, end: 0 }
+        Self { stream, buffer: IoBuffer::default(), start: 0, end: 0 }
     }
 
     /// The stream, to change its timeouts. Reading from it directly loses what has been read ahead.
@@ -205,7 +206,7 @@ impl<R: Read> DataReader<R> {
         let least = if wanted > BUFFER_MIN { BUFFER_PACKET } else { BUFFER_MIN };
         if self.end == self.buffer.len() || self.buffer.len() < least {
             let grown = least.max(self.buffer.len().saturating_mul(2)).min(self.end.saturating_add(wanted).max(least));
-            self.buffer.resize(grown.max(self.end + 1), 0);
+            self.buffer.resize(grown.max(self.end + 1));
         }
     }
 }

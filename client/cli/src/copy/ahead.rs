@@ -3,7 +3,7 @@
 
 use super::engine::pump;
 use crate::fault::Fault;
-use mammoth_platform::PlatformError;
+use mammoth_platform::{IoBuffer, PlatformError};
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 
@@ -16,7 +16,7 @@ const SMALL_BYTES: u64 = 4 << 20;
 
 /// A piece that was read.
 struct Piece {
-    bytes: Vec<u8>,
+    bytes: IoBuffer,
     filled: usize,
 }
 
@@ -41,7 +41,7 @@ pub(super) fn copy(
         .spawn(move || read_all(&mut *input, &free, &full))
         .map_err(|source| PlatformError::System { action: "start a thread", source })?;
     for _ in 0..PIECES {
-        let _ = empty.send(vec![0; PIECE_BYTES]);
+        let _ = empty.send(IoBuffer::new(PIECE_BYTES));
     }
     for piece in pieces {
         let Piece { bytes, filled } = piece.map_err(|error| Fault::stream(input_name, error))?;
@@ -55,7 +55,7 @@ pub(super) fn copy(
 }
 
 /// Reads to the end, to an error, or until nobody wants more.
-fn read_all(input: &mut dyn Read, free: &Receiver<Vec<u8>>, full: &SyncSender<io::Result<Piece>>) {
+fn read_all(input: &mut dyn Read, free: &Receiver<IoBuffer>, full: &SyncSender<io::Result<Piece>>) {
     while let Ok(mut bytes) = free.recv() {
         let piece = fill(input, &mut bytes).map(|filled| Piece { bytes, filled });
         let ended = !matches!(&piece, Ok(piece) if piece.filled > 0);

@@ -5,7 +5,7 @@ use super::progress::Progress;
 use crate::fault::{Fault, PathIssue};
 use crate::fs::WriteOptions;
 use crate::paths::Item;
-use mammoth_platform::Shutdown;
+use mammoth_platform::{IoBuffer, Shutdown};
 use std::io::{ErrorKind, Read, Write};
 
 /// Ends the name of a file that is not complete yet.
@@ -198,7 +198,7 @@ pub(crate) fn pump(
     output: &mut (impl Write + ?Sized),
     mut each: impl FnMut(u64) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
-    let mut buffer = vec![0; BUFFER_BYTES];
+    let mut buffer = IoBuffer::new(BUFFER_BYTES);
     loop {
         let count = match input.read(&mut buffer) {
             Ok(0) => return Ok(()),

@@ -6,7 +6,7 @@
 
 use super::RecordReader;
 use crate::error::RuntimeError;
-use mammoth_platform::{Clock, SystemClock};
+use mammoth_platform::{Clock, IoBuffer, SystemClock};
 use std::io::Read;
 
 /// Bytes asked for at once within the piece.
@@ -32,7 +32,7 @@ pub struct ReadStats {
 pub struct LineReader<R> {
     source: R,
     label: String,
-    buffer: Vec<u8>,
+    buffer: IoBuffer,
     /// What of the buffer is not handed out yet.
     at: usize,
     filled: usize,
@@ -51,7 +51,7 @@ impl<R: Read> LineReader<R> {
     /// The first bytes cannot be read.
     pub fn new(source: R, label: String, start: u64, len: u64) -> Result<Self, RuntimeError> {
         let end = start.saturating_add(len);
-        let (buffer, stats) = (Vec::new(), ReadStats::default());
+        let (buffer, stats) = (IoBuffer::default(), ReadStats::default());
         let is_source_at_end = false;
         let mut reader =
             Self { source, label, buffer, at: 0, filled: 0, offset: start, start, end, is_source_at_end, stats };
@@ -128,7 +128,7 @@ impl<R: Read> LineReader<R> {
         let left = usize::try_from(self.end.saturating_sub(position)).unwrap_or(CHUNK);
         let wanted = if left == 0 { TAIL } else { left.min(CHUNK) };
         if self.buffer.len() < self.filled + wanted {
-            self.buffer.resize(self.filled + wanted, 0);
+            self.buffer.resize(self.filled + wanted);
         }
         let room = self.buffer.get_mut(self.filled..self.filled + wanted).unwrap_or_default();
         let before = SystemClock.monotonic_ns();

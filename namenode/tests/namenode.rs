@@ -8,8 +8,8 @@ use mammoth_protocol::hadoop::CLIENT_PROTOCOL;
 use mammoth_protocol::hadoop::hdfs::{
     CreateRequestProto, CreateResponseProto, FsPermissionProto, GetFileInfoRequestProto, GetFileInfoResponseProto,
     GetListingRequestProto, GetListingResponseProto, GetServerDefaultsRequestProto, GetServerDefaultsResponseProto,
-    GetXAttrsRequestProto, GetXAttrsResponseProto, MkdirsRequestProto, MkdirsResponseProto, SafeModeActionProto,
-    SetSafeModeRequestProto, SetSafeModeResponseProto,
+    GetXAttrsRequestProto, MkdirsRequestProto, MkdirsResponseProto, SafeModeActionProto, SetSafeModeRequestProto,
+    SetSafeModeResponseProto, SetXAttrRequestProto, SetXAttrResponseProto,
 };
 use mammoth_protocol::internal::{ClusterIdentity, InternalRefusal, RegisterRequest, routes};
 use std::io::{Read, Write};
@@ -169,7 +169,7 @@ fn refusals_have_the_classes_that_clients_know() {
     let on: SetSafeModeResponseProto = superuser.call("setSafeMode", &enter).expect("allowed");
     assert!(on.result);
     assert_eq!(failure_class(mkdirs(&superuser, "/x")), ErrorCode::SafeMode.java_class());
-    let attributes = superuser.call::<_, GetXAttrsResponseProto>("getXAttrs", &GetXAttrsRequestProto::default());
+    let attributes = superuser.call::<_, SetXAttrResponseProto>("setXAttr", &SetXAttrRequestProto::default());
     assert_eq!(failure_class(attributes), ErrorCode::Unsupported.java_class());
     let unknown = superuser.call::<_, MkdirsResponseProto>("makeCoffee", &GetXAttrsRequestProto::default());
     assert_eq!(failure_class(unknown), "org.apache.hadoop.ipc.RpcNoSuchMethodException");

@@ -26,7 +26,7 @@ use std::future::ready;
 /// Entries of one page of open files (HDFS: `dfs.namenode.list.openfiles.num.responses`).
 const OPEN_FILES_MAX: usize = 1000;
 /// The one storage policy: all replicas on disks.
-const HOT: (u32, &str) = (7, "HOT");
+pub(super) const HOT: (u32, &str) = (7, "HOT");
 
 /// Serves the method, if it is one of this family.
 pub(super) async fn serve(call: &Call<'_>) -> Option<Served> {
@@ -212,7 +212,7 @@ async fn save_namespace(call: &Call<'_>, _: SaveNamespaceRequestProto) -> Result
 }
 
 /// Refuses a path that does not exist.
-async fn require_existing(call: &Call<'_>, text: &str) -> Result<(), FsError> {
+pub(super) async fn require_existing(call: &Call<'_>, text: &str) -> Result<(), FsError> {
     let path = convert::path(text)?;
     match call.ask(Query::FileInfo { path: path.clone() }).await? {
         Answer::FileInfo(Some(_)) => Ok(()),

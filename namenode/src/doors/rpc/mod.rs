@@ -7,6 +7,7 @@ mod blocks;
 mod call;
 mod convert;
 mod names;
+mod nothing;
 mod refused;
 #[cfg(test)]
 mod tests;
@@ -82,6 +83,9 @@ impl ClientDoor {
             return served;
         }
         if let Some(served) = Box::pin(admin::serve(&call)).await {
+            return served;
+        }
+        if let Some(served) = Box::pin(nothing::serve(&call)).await {
             return served;
         }
         match refused::refusal(&incoming.method) {

@@ -6,11 +6,8 @@ use mammoth_protocol::{ErrorCode, FsError};
 /// What each group of methods is about.
 const ABSENT: [(&str, &[&str]); 11] = [
     ("quotas", &["setQuota"]),
-    (
-        "access control lists",
-        &["getAclStatus", "setAcl", "modifyAclEntries", "removeAclEntries", "removeDefaultAcl", "removeAcl"],
-    ),
-    ("extended attributes", &["setXAttr", "getXAttrs", "listXAttrs", "removeXAttr"]),
+    ("access control lists", &["setAcl", "modifyAclEntries", "removeAclEntries", "removeDefaultAcl", "removeAcl"]),
+    ("extended attributes", &["setXAttr", "removeXAttr"]),
     (
         "snapshots",
         &[
@@ -19,13 +16,12 @@ const ABSENT: [(&str, &[&str]); 11] = [
             "deleteSnapshot",
             "allowSnapshot",
             "disallowSnapshot",
-            "getSnapshottableDirListing",
             "getSnapshotListing",
             "getSnapshotDiffReport",
             "getSnapshotDiffReportListing",
         ],
     ),
-    ("storage policies other than HOT", &["setStoragePolicy", "unsetStoragePolicy", "satisfyStoragePolicy"]),
+    ("moves between storage types", &["satisfyStoragePolicy"]),
     (
         "erasure coding",
         &[
@@ -43,13 +39,7 @@ const ABSENT: [(&str, &[&str]); 11] = [
     ("delegation tokens", &["getDelegationToken", "renewDelegationToken", "cancelDelegationToken"]),
     (
         "encryption zones",
-        &[
-            "createEncryptionZone",
-            "getEZForPath",
-            "listEncryptionZones",
-            "reencryptEncryptionZone",
-            "listReencryptionStatus",
-        ],
+        &["createEncryptionZone", "listEncryptionZones", "reencryptEncryptionZone", "listReencryptionStatus"],
     ),
     (
         "centralised caching",
@@ -69,13 +59,9 @@ const ABSENT: [(&str, &[&str]); 11] = [
         &[
             "rollEdits",
             "restoreFailedStorage",
-            "finalizeUpgrade",
-            "upgradeStatus",
-            "rollingUpgrade",
             "metaSave",
             "setBalancerBandwidth",
             "getDatanodeStorageReport",
-            "getSlowDatanodeReport",
             "getEditsFromTxid",
             "getCurrentEditLogTxid",
             "getBatchedListing",

@@ -191,7 +191,9 @@ async fn every_method_is_served_refused_or_unknown() {
         "getLocatedFileInfo getContentSummary getQuotaUsage setTimes updateBlockForPipeline updatePipeline isFileClosed",
         "checkAccess getStoragePolicy getStoragePolicies getDataEncryptionKey getErasureCodingPolicies",
         "getErasureCodingPolicy msync getHAServiceState getFsReplicatedBlockStats getFsECBlockGroupStats",
-        "listCorruptFileBlocks truncate concat refreshNodes listOpenFiles saveNamespace",
+        "listCorruptFileBlocks truncate concat refreshNodes listOpenFiles saveNamespace getAclStatus getXAttrs listXAttrs",
+        "getEZForPath setStoragePolicy unsetStoragePolicy getSnapshottableDirListing getSlowDatanodeReport upgradeStatus",
+        "finalizeUpgrade",
     ]
     .iter()
     .flat_map(|line| line.split(' '))
@@ -202,7 +204,7 @@ async fn every_method_is_served_refused_or_unknown() {
         assert!(empty_mode_is_fine, "{method} is not offered");
         assert!(refused::refusal(method).is_none(), "{method} is served and refused");
     }
-    for method in ["setQuota", "setAcl", "getXAttrs", "createSnapshot", "metaSave"] {
+    for method in ["setQuota", "setAcl", "setXAttr", "createSnapshot", "metaSave"] {
         let failure = door.call(incoming(method)).await.expect_err("not offered");
         assert_eq!(failure.java_class, ErrorCode::Unsupported.java_class());
         assert!(failure.message.starts_with(method), "{failure}");

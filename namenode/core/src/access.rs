@@ -49,7 +49,7 @@ impl<'a> Access<'a> {
             if !inode.is_dir() {
                 return Err(not_a_folder(resolved.prefix(depth)));
             }
-            self.check(inode, EXECUTE, || resolved.prefix(depth))?;
+            self.check(&inode, EXECUTE, || resolved.prefix(depth))?;
         }
         Ok(())
     }
@@ -57,7 +57,7 @@ impl<'a> Access<'a> {
     /// The path's own inode, if it exists, allows `action`.
     pub(crate) fn on_path(self, resolved: &Resolved<'_>, action: Action) -> Result<(), FsError> {
         match resolved.last().and_then(|id| self.state.rows.inode(id)) {
-            Some(inode) => self.check(inode, action, || resolved.path.to_string()),
+            Some(inode) => self.check(&inode, action, || resolved.path.to_string()),
             None => Ok(()),
         }
     }
@@ -68,7 +68,7 @@ impl<'a> Access<'a> {
         let depth =
             if resolved.missing == 0 { resolved.chain.len().saturating_sub(2) } else { resolved.chain.len() - 1 };
         match resolved.chain.get(depth).and_then(|id| self.state.rows.inode(*id)) {
-            Some(inode) => self.check(inode, action, || resolved.prefix(depth)),
+            Some(inode) => self.check(&inode, action, || resolved.prefix(depth)),
             None => Ok(()),
         }
     }
@@ -78,15 +78,15 @@ impl<'a> Access<'a> {
         let Some(parent) = resolved.parent().and_then(|id| self.state.rows.inode(id)) else { return Ok(()) };
         let parent_path = || resolved.prefix(resolved.chain.len() + resolved.missing - 2);
         if let Some(inode) = resolved.last().and_then(|id| self.state.rows.inode(id)) {
-            self.check_sticky(parent, inode, parent_path, || resolved.path.to_string())?;
+            self.check_sticky(&parent, &inode, parent_path, || resolved.path.to_string())?;
         }
-        self.check(parent, WRITE, parent_path)
+        self.check(&parent, WRITE, parent_path)
     }
 
     /// A folder, however the caller came to it, allows `action`.
     pub(crate) fn on_folder(self, id: InodeId, action: Action) -> Result<(), FsError> {
         match self.state.rows.inode(id) {
-            Some(inode) => self.check(inode, action, || self.state.path_of(id)),
+            Some(inode) => self.check(&inode, action, || self.state.path_of(id)),
             None => Ok(()),
         }
     }
@@ -102,10 +102,10 @@ impl<'a> Access<'a> {
             let (Some(inode), Some(children)) = (self.state.rows.inode(id), self.state.tree.children(id)) else {
                 continue;
             };
-            self.check(inode, ALL, || self.state.path_of(id))?;
+            self.check(&inode, ALL, || self.state.path_of(id))?;
             for child in children.iter() {
                 let Some(entry) = self.state.rows.inode(child) else { continue };
-                self.check_sticky(inode, entry, || self.state.path_of(id), || self.state.path_of(child))?;
+                self.check_sticky(&inode, &entry, || self.state.path_of(id), || self.state.path_of(child))?;
                 if entry.is_dir() {
                     waiting.push(child);
                 }
@@ -141,7 +141,7 @@ impl<'a> Access<'a> {
         }
     }
 
-    fn check(self, inode: &Inode, action: Action, path: impl FnOnce() -> String) -> Result<(), FsError> {
+    fn check(self, inode: &Inode<'_>, action: Action, path: impl FnOnce() -> String) -> Result<(), FsError> {
         if self.passes() || self.bits_for(inode) & action == action {
             return Ok(());
         }
@@ -152,8 +152,8 @@ impl<'a> Access<'a> {
 
     fn check_sticky(
         self,
-        parent: &Inode,
-        inode: &Inode,
+        parent: &Inode<'_>,
+        inode: &Inode<'_>,
         parent_path: impl FnOnce() -> String,
         path: impl FnOnce() -> String,
     ) -> Result<(), FsError> {
@@ -167,7 +167,7 @@ impl<'a> Access<'a> {
     }
 
     /// The three bits that count for the caller: the owner's, else the group's, else the others'.
-    fn bits_for(self, inode: &Inode) -> Action {
+    fn bits_for(self, inode: &Inode<'_>) -> Action {
         let attrs = &inode.attrs;
         let shift = if *attrs.owner == *self.caller.user {
             6
@@ -181,7 +181,7 @@ impl<'a> Access<'a> {
 }
 
 /// `"/a":alice:staff:drwxr-xr-x`
-fn describe(inode: &Inode, path: &str) -> String {
+fn describe(inode: &Inode<'_>, path: &str) -> String {
     let attrs = &inode.attrs;
     let kind = if inode.is_dir() { 'd' } else { '-' };
     format!("\"{path}\":{}:{}:{kind}{}", attrs.owner, attrs.group, mode_text(attrs.mode))

@@ -83,13 +83,13 @@ fn blocks_are_dense(state: &State) -> Result<(), String> {
 fn only_the_last_block_is_built(state: &State) -> Result<(), String> {
     for (id, inode) in files(state) {
         let segments: Vec<_> = state.rows.segments_of(id).collect();
-        let mut runs: Vec<_> = state.rows.file(id).into_iter().map(|file| &file.first).collect();
-        runs.extend(segments.iter().map(|(_, segment)| &segment.run));
-        let last = runs.pop();
-        if runs.iter().any(|run| run.building().is_some()) {
+        let mut runs: Vec<_> = state.rows.file(id).into_iter().map(|file| file.building).collect();
+        runs.extend(segments.iter().map(|(_, segment)| segment.run.building()));
+        let last = runs.pop().flatten();
+        if runs.iter().any(|run| run.is_some()) {
             return Err(format!("{id} builds a block that is not its last"));
         }
-        if inode.lease().is_none() && last.is_some_and(|run| run.building().is_some()) {
+        if inode.lease().is_none() && last.is_some() {
             return Err(format!("{id} is closed and builds its last block"));
         }
     }
@@ -138,15 +138,14 @@ fn recovery_has_a_way_out(state: &State) -> Result<(), String> {
         }
     }
     let mut waiting = state.leaderless.iter().chain(&state.resumed);
-    let stray = waiting.find(|id| state.rows.inode(**id).and_then(Inode::lease).is_none());
+    let stray = waiting.find(|id| state.rows.inode(**id).and_then(|inode| inode.lease()).is_none());
     stray.map_or(Ok(()), |id| Err(format!("{id} waits for a leader and is not open")))
 }
 
 /// Ids and stamps in use were given out: none will be given out again.
 fn counters_are_ahead(state: &State) -> Result<(), String> {
     let meta = &state.rows.meta;
-    for (id, _) in state.rows.inodes.iter() {
-        let id = InodeId(id);
+    for id in state.rows.inodes.ids() {
         if id > meta.last_inode {
             return Err(format!("inode {id} is above the last, {}", meta.last_inode));
         }
@@ -170,6 +169,6 @@ fn calls_are_of_rows(state: &State) -> Result<(), String> {
     }
 }
 
-fn files(state: &State) -> impl Iterator<Item = (InodeId, &Inode)> {
-    state.rows.inodes.iter().filter(|(_, inode)| !inode.is_dir()).map(|(id, inode)| (InodeId(id), inode))
+fn files(state: &State) -> impl Iterator<Item = (InodeId, Inode<'_>)> {
+    state.rows.inodes.iter().filter(|(_, inode)| !inode.is_dir())
 }

@@ -86,14 +86,14 @@ impl State {
     }
 
     /// An inode that a path leads to: not one that is deleted and waits to be reclaimed.
-    pub(crate) fn reachable(&self, id: InodeId) -> Option<&Inode> {
+    pub(crate) fn reachable(&self, id: InodeId) -> Option<Inode<'_>> {
         self.ancestors(id).last().filter(|top| *top == InodeId::ROOT).and_then(|_| self.rows.inode(id))
     }
 
     /// An inode, the folder that it is in, the folder that that is in … up to the root, or to a detached folder.
     pub(crate) fn ancestors(&self, id: InodeId) -> impl Iterator<Item = InodeId> {
         std::iter::successors(self.rows.inode(id).map(|_| id), |id| {
-            let parent = self.rows.inode(*id)?.parent;
+            let parent = self.rows.inodes.parent_of(*id)?;
             (*id != InodeId::ROOT && parent != DETACHED).then_some(parent)
         })
     }
@@ -101,7 +101,7 @@ impl State {
     /// The path of a reachable inode.
     pub(crate) fn path_of(&self, id: InodeId) -> String {
         let mut names: Vec<&str> =
-            self.ancestors(id).filter_map(|id| self.rows.inode(id)).map(|inode| inode.name.as_str()).collect();
+            self.ancestors(id).filter_map(|id| self.rows.inode(id)).map(|inode| inode.name).collect();
         names.reverse();
         if names.len() == 1 { "/".to_owned() } else { names.join("/") }
     }

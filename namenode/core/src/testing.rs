@@ -103,6 +103,13 @@ impl World {
 
     /// A node registers anew and reports all it has: nothing.
     pub(crate) fn register(&mut self, at: usize) {
+        self.register_unchecked(at);
+        self.heartbeat(at);
+        self.observe(Report::Full(self.empty_report(at)));
+    }
+
+    /// A node registers anew, without looking at all invariants.
+    pub(crate) fn register_unchecked(&mut self, at: usize) {
         let node = &mut self.nodes[at];
         node.epoch = Epoch(node.epoch.0 + 1 + self.seq.0);
         node.report_seq = 0;
@@ -123,10 +130,14 @@ impl World {
             seen: HighWater::default(),
             software: String::new(),
         };
-        let outcome = self.observe(Report::Register { request, epoch: node.epoch });
+        let outcome = self.state.observe(self.now, Report::Register { request, epoch: node.epoch });
         assert_eq!(outcome.refused, None);
-        self.heartbeat(at);
-        self.observe(Report::Full(FullReportSlice {
+    }
+
+    /// A full report of a node that has nothing.
+    pub(crate) fn empty_report(&self, at: usize) -> FullReportSlice {
+        let node = &self.nodes[at];
+        FullReportSlice {
             datanode: node.id(),
             epoch: node.epoch,
             storage: node.storage(),
@@ -134,18 +145,26 @@ impl World {
             slice: 0,
             last: true,
             replicas: Vec::new(),
-        }));
+        }
     }
 
     pub(crate) fn heartbeat(&mut self, at: usize) -> Vec<DnCommand> {
+        let orders = self.heartbeat_unchecked(at);
+        check(&self.state).unwrap();
+        orders
+    }
+
+    /// The same without looking at all invariants.
+    pub(crate) fn heartbeat_unchecked(&mut self, at: usize) -> Vec<DnCommand> {
         let node = self.nodes[at].clone();
-        let outcome = self.observe(Report::Heartbeat(HeartbeatRequest {
+        let heartbeat = HeartbeatRequest {
             datanode: node.id(),
             epoch: node.epoch,
             storages: vec![node.usage()],
             xceivers: 0,
             copies: 0,
-        }));
+        };
+        let outcome = self.state.observe(self.now, Report::Heartbeat(heartbeat));
         assert!(!outcome.register);
         outcome.orders
     }

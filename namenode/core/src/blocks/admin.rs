@@ -95,7 +95,7 @@ impl BlockMap {
     /// All blocks of a datanode are to be settled, as its replicas count for something else now.
     pub(super) fn reconsider(&mut self, ix: NodeIx) {
         for &volume in &self.cluster.node(ix).volumes {
-            self.unsettled.extend(self.cluster.volume(volume).blocks.iter().copied());
+            self.unsettled.extend(self.cluster.volume(volume).blocks.iter());
         }
     }
 
@@ -184,7 +184,7 @@ impl BlockMap {
 
     fn slots_of(&self, ix: NodeIx) -> Vec<Slot> {
         let volumes = self.cluster.node(ix).volumes.iter();
-        volumes.flat_map(|&v| self.cluster.volume(v).blocks.iter().copied()).collect()
+        volumes.flat_map(|&v| self.cluster.volume(v).blocks.iter()).collect()
     }
 
     /// All working volumes of a datanode have sent a complete report.

@@ -64,7 +64,7 @@ fn replicas_and_volumes_agree(map: &BlockMap) -> Result<(), String> {
     let (mut by_volume, mut aside_by_volume) = (BTreeSet::new(), BTreeSet::new());
     for v in map.volumes() {
         let volume = map.cluster.volume(v);
-        by_volume.extend(volume.blocks.iter().map(|&slot| (slot, v)));
+        by_volume.extend(volume.blocks.iter().map(|slot| (slot, v)));
         aside_by_volume.extend(volume.aside.iter().map(|&id| (id, v)));
         let draining = map.draining.contains(&v);
         let kept = volume.standing != Standing::Gone || draining;

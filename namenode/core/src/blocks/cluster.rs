@@ -3,11 +3,12 @@
 //! A volume belongs to the datanode that last registered with it. Both are remembered when they go, so that they are used
 //! again when they come back; a volume may also be known by name only, from the pipeline of an open file after a restart.
 
+use super::compact::SlotSet;
 use super::orders::Orders;
 use super::table::Slot;
 use crate::api::Place;
 use foldhash::fast::FixedState;
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 use mammoth_protocol::internal::{DatanodeAddr, ReplicaPlace, StorageUsage};
 use mammoth_protocol::{BlockId, DatanodeId, Epoch, GenStamp, Now, StorageId};
 use std::collections::{BTreeSet, VecDeque};
@@ -113,7 +114,7 @@ pub(super) struct Volume {
     pub(super) standing: Standing,
     pub(super) usage: StorageUsage,
     /// Known blocks with a replica in place here.
-    pub(super) blocks: HashSet<Slot, FixedState>,
+    pub(super) blocks: SlotSet,
     /// Known blocks with a replica in its `bad/` folder.
     pub(super) aside: BTreeSet<BlockId>,
     /// Replicas in place to delete.
@@ -134,7 +135,7 @@ impl Volume {
             node: None,
             standing: Standing::Gone,
             usage: StorageUsage { storage: id, ..StorageUsage::default() },
-            blocks: HashSet::default(),
+            blocks: SlotSet::default(),
             aside: BTreeSet::new(),
             deletes: Orders::default(),
             drops: Orders::default(),

@@ -62,7 +62,7 @@ impl BlockMap {
         let ask_at_ms = self.now.monotonic_ms + self.resend_ms();
         let (table, place) = (&self.table, &mut self.cluster.volumes[volume.0 as usize]);
         let (blocks, deletes) = (&place.blocks, &place.deletes);
-        let here = || blocks.iter().map(|&slot| table.get(slot).id).chain(deletes.ids()).collect();
+        let here = || blocks.iter().map(|slot| table.get(slot).id).chain(deletes.ids()).collect();
         let ends =
             slice.replicas.first().zip(slice.replicas.last()).map(|(first, last)| (first.block.id, last.block.id));
         let part = Part { number: slice.slice, cut: slice.cut_seq, last: slice.last, ends };

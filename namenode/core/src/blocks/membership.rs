@@ -258,7 +258,7 @@ impl BlockMap {
 
     /// Takes up to `max` replicas off a volume that is gone; gives their number, at least 1.
     fn drain(&mut self, volume: VolumeIx, max: usize) -> usize {
-        let slots: Vec<_> = self.cluster.volume(volume).blocks.iter().take(max).copied().collect();
+        let slots: Vec<_> = self.cluster.volume(volume).blocks.iter().take(max).collect();
         for &slot in &slots {
             self.take(slot, volume);
             self.settle(slot);

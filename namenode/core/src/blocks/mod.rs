@@ -36,6 +36,7 @@
 mod admin;
 mod check;
 mod cluster;
+mod compact;
 mod deletion;
 mod events;
 mod judge;

@@ -80,7 +80,7 @@ impl BlockMap {
         {
             odd.take_replica(volume);
         }
-        self.cluster.volume_mut(volume).blocks.remove(&slot);
+        self.cluster.volume_mut(volume).blocks.remove(slot);
         Some(found)
     }
 

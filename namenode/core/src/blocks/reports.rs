@@ -5,8 +5,9 @@
 //! touched is newer than the list, so the list says nothing about it — unless it names a replica of a later stamp than the
 //! event: then the event was about an older one, such as a deletion that came too late.
 
+use super::compact::Ids;
 use foldhash::fast::FixedState;
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 use mammoth_protocol::{Block, BlockId, GenStamp};
 use std::collections::VecDeque;
 
@@ -14,9 +15,6 @@ use std::collections::VecDeque;
 pub(super) const RECENT_MAX: usize = 4096;
 /// Blocks touched by events while one full report arrives; beyond, the report is given up for a new one.
 pub(super) const TOUCHED_MAX: usize = 100_000;
-
-/// A block id set that iterates the same way in every run.
-pub(super) type Ids = HashSet<BlockId, FixedState>;
 
 /// Progress of a volume's reports.
 #[derive(Clone, Debug, Default)]
@@ -197,7 +195,7 @@ impl Reports {
     /// Notes a replica of the slice in hand. `false`: a later event knows better.
     pub(super) fn listed(&mut self, block: Block) -> bool {
         let Some(arriving) = &mut self.arriving else { return false };
-        arriving.unlisted.remove(&block.id);
+        arriving.unlisted.remove(block.id);
         arriving.touched.get(&block.id).is_none_or(|&stamp| stamp < block.stamp)
     }
 
@@ -211,22 +209,20 @@ impl Reports {
             self.recent.pop_front();
         }
         self.recent_from = self.recent_from.max(arriving.cut);
-        let mut gone: Vec<BlockId> = arriving.unlisted.into_iter().collect();
-        gone.sort_unstable();
-        gone
+        arriving.unlisted.iter().collect()
     }
 
     /// The block is no longer known: the list has nothing to say about it.
     pub(super) fn forget(&mut self, id: BlockId) {
         if let Some(arriving) = &mut self.arriving {
-            arriving.unlisted.remove(&id);
+            arriving.unlisted.remove(id);
         }
     }
 }
 
 impl Arriving {
     fn touch(&mut self, id: BlockId, stamp: GenStamp) {
-        self.unlisted.remove(&id);
+        self.unlisted.remove(id);
         let highest = self.touched.entry(id).or_default();
         *highest = stamp.max(*highest);
     }

@@ -1,5 +1,7 @@
 //! The table of blocks: a slab of entries and an index by block id.
 //!
+//! Both grow in small parts: a slab or an index that moved as a whole would keep everybody waiting at ten million blocks.
+//!
 //! Entries hold only what every block has. Whatever is out of the ordinary — a block under construction, a replica that is
 //! not good — lives in the side table ([`super::odd`]), so that ten million quiet blocks stay small.
 
@@ -81,34 +83,58 @@ impl Entry {
 }
 
 /// All blocks that files own.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct BlockTable {
-    slots: Vec<Option<Entry>>,
+    /// Each has room for [`CHUNK`] entries, and all but the last are full.
+    chunks: Vec<Vec<Option<Entry>>>,
     free: Vec<Slot>,
-    index: HashTable<Slot>,
+    /// Slots by block id, in [`SHARDS`] tables by some bits of the hash.
+    index: Vec<HashTable<Slot>>,
+    len: usize,
 }
+
+const CHUNK: usize = 4096;
+const SHARDS: usize = 1024;
 
 fn hash(id: BlockId) -> u64 {
     FixedState::default().hash_one(id.0)
 }
 
+/// The table of a hash, by bits that the table itself does not look at.
+const fn shard(hash: u64) -> usize {
+    (hash >> 40) as usize % SHARDS
+}
+
+/// Chunk of a slot, and place in the chunk.
+const fn locate(slot: Slot) -> (usize, usize) {
+    (slot.0 as usize / CHUNK, slot.0 as usize % CHUNK)
+}
+
+impl Default for BlockTable {
+    fn default() -> Self {
+        Self { chunks: Vec::new(), free: Vec::new(), index: vec![HashTable::new(); SHARDS], len: 0 }
+    }
+}
+
 impl BlockTable {
     pub(super) fn len(&self) -> usize {
-        self.index.len()
+        self.len
     }
 
     /// One above the highest slot in use.
     pub(super) fn end(&self) -> u32 {
-        self.slots.len() as u32
+        self.chunks.last().map_or(0, |last| ((self.chunks.len() - 1) * CHUNK + last.len()) as u32)
     }
 
     pub(super) fn find(&self, id: BlockId) -> Option<Slot> {
-        self.index.find(hash(id), |&slot| self.at(slot).is_some_and(|e| e.id == id)).copied()
+        let hash = hash(id);
+        self.index[shard(hash)].find(hash, |&slot| self.at(slot).is_some_and(|e| e.id == id)).copied()
     }
 
     /// The entry of a slot, `None` if the slot is free.
     pub(super) fn at(&self, slot: Slot) -> Option<&Entry> {
-        self.slots.get(slot.0 as usize)?.as_ref()
+        let (chunk, at) = locate(slot);
+        self.chunks.get(chunk)?.get(at)?.as_ref()
     }
 
     /// The entry of a slot that is known to be in use.
@@ -117,40 +143,60 @@ impl BlockTable {
     }
 
     pub(super) fn get_mut(&mut self, slot: Slot) -> &mut Entry {
-        self.slots.get_mut(slot.0 as usize).and_then(Option::as_mut).expect("a slot is kept only as long as its block")
+        self.place_mut(slot).as_mut().expect("a slot is kept only as long as its block")
+    }
+
+    fn place_mut(&mut self, slot: Slot) -> &mut Option<Entry> {
+        let (chunk, at) = locate(slot);
+        &mut self.chunks[chunk][at]
     }
 
     /// Adds a block that is not in.
     pub(super) fn insert(&mut self, entry: Entry) -> Slot {
-        let id = entry.id;
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(None);
-            Slot(u32::try_from(self.slots.len() - 1).expect("2^32 blocks need more memory than there is"))
-        });
-        self.slots[slot.0 as usize] = Some(entry);
-        let slots = &self.slots;
-        self.index.insert_unique(hash(id), slot, |&s| hash(slots[s.0 as usize].as_ref().map_or(BlockId(0), |e| e.id)));
+        let hash_of_block = hash(entry.id);
+        let slot = self.free.pop().unwrap_or_else(|| self.add_slot());
+        *self.place_mut(slot) = Some(entry);
+        let chunks = &self.chunks;
+        let hash_of_slot = |&slot: &Slot| {
+            let (chunk, at) = locate(slot);
+            chunks[chunk][at].as_ref().map_or(0, |entry| hash(entry.id))
+        };
+        self.index[shard(hash_of_block)].insert_unique(hash_of_block, slot, hash_of_slot);
+        self.len += 1;
         slot
     }
 
+    fn add_slot(&mut self) -> Slot {
+        if self.chunks.last().is_none_or(|last| last.len() == CHUNK) {
+            self.chunks.push(Vec::with_capacity(CHUNK));
+        }
+        let chunk = self.chunks.len() - 1;
+        self.chunks[chunk].push(None);
+        let slot = chunk * CHUNK + self.chunks[chunk].len() - 1;
+        Slot(u32::try_from(slot).expect("2^32 blocks need more memory than there is"))
+    }
+
     pub(super) fn remove(&mut self, slot: Slot) {
-        let id = self.get(slot).id;
-        if let Ok(found) = self.index.find_entry(hash(id), |&s| s == slot) {
+        let hash = hash(self.get(slot).id);
+        if let Ok(found) = self.index[shard(hash)].find_entry(hash, |&s| s == slot) {
             found.remove();
         }
-        self.slots[slot.0 as usize] = None;
+        *self.place_mut(slot) = None;
+        self.len -= 1;
         self.free.push(slot);
     }
 
     /// Bytes allocated, slack of growth left out.
     #[cfg(test)]
     pub(super) fn allocated(&self) -> usize {
-        self.slots.len() * size_of::<Option<Entry>>() + self.index.allocation_size()
+        let index: usize = self.index.iter().map(HashTable::allocation_size).sum();
+        self.end() as usize * size_of::<Option<Entry>>() + index
     }
 
     /// All blocks, by slot.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Slot, &Entry)> {
-        self.slots.iter().enumerate().filter_map(|(at, entry)| entry.as_ref().map(|e| (Slot(at as u32), e)))
+        let places = self.chunks.iter().flatten().enumerate();
+        places.filter_map(|(at, entry)| entry.as_ref().map(|e| (Slot(at as u32), e)))
     }
 }
 

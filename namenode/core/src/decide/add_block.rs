@@ -97,12 +97,11 @@ fn check_previous(
 ) -> Result<Option<LocatedBlock>, FsError> {
     let rows = &draft.state.rows;
     let last = rows.last_block(file.id);
-    if same_block(previous, last.map(|(_, block, _)| *block)) {
+    if same_block(previous, last.map(|(_, block, _)| block)) {
         return Ok(None);
     }
     let block_size = rows.inode(file.id).map_or(0, |inode| inode.attrs.block_size);
     let before = rows.block_count(file.id).checked_sub(2).and_then(|index| rows.block_at(file.id, index));
-    let before = before.map(|(block, _)| *block);
     // After an append that begins at a block's end the client was given no block to name.
     let missed =
         same_block(previous, before) || (previous.is_none() && before.is_some_and(|before| before.len >= block_size));
@@ -116,7 +115,7 @@ fn check_previous(
                 )));
             }
             let places = draft.state.blocks.places_of_pipeline(block.id);
-            Ok(Some(LocatedBlock { block: *block, offset: rows.len_of(file.id), places, corrupt: false }))
+            Ok(Some(LocatedBlock { block, offset: rows.len_of(file.id), places, corrupt: false }))
         }
         _ => {
             let text = |block: Option<Block>| block.map_or_else(|| "null".to_owned(), |block| block.to_string());
@@ -124,7 +123,7 @@ fn check_previous(
                 "Cannot allocate block in {}: passed 'previous' block {} does not match actual last block in file {}",
                 file.path,
                 text(previous),
-                text(last.map(|(_, block, _)| *block))
+                text(last.map(|(_, block, _)| block))
             )))
         }
     }

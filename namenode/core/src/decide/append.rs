@@ -37,7 +37,7 @@ pub(super) fn append(draft: &mut Draft<'_>, path: &DfsPath, client: &str, new_bl
         );
         return Ok(Reply::Refused(FsError::new(ErrorCode::RecoveryInProgress, message)));
     }
-    let last = last.map(|(index, block, _)| (index, *block));
+    let last = last.map(|(index, block, _)| (index, block));
     check_replicated(draft, "append", path, last.map(|(_, block)| block))?;
     draft.push(Edit::Leased { id, lease: Lease { client: client.into(), addr: draft.caller.addr } });
     let last = match last {

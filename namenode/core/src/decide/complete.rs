@@ -35,7 +35,7 @@ pub(super) fn complete(
 /// The file is closed already, and just as this call wants it: its first answer was lost.
 fn is_repeated(draft: &Draft<'_>, file: &OpenFile, last: Option<Block>) -> bool {
     let open = draft.state.rows.inode(file.id).is_none_or(|inode| inode.is_dir() || inode.lease().is_some());
-    !open && same_block(last, draft.state.rows.last_block(file.id).map(|(_, block, _)| *block))
+    !open && same_block(last, draft.state.rows.last_block(file.id).map(|(_, block, _)| block))
 }
 
 /// Same id and stamp, or neither.
@@ -47,7 +47,7 @@ pub(super) fn same_block(a: Option<Block>, b: Option<Block>) -> bool {
 pub(super) fn before_last_is_safe(draft: &Draft<'_>, id: InodeId) -> bool {
     let state = draft.state;
     let before = state.rows.block_count(id).checked_sub(2).and_then(|index| state.rows.block_at(id, index));
-    before.is_none_or(|(block, _)| state.blocks.confirmed(block.id) >= usize::from(state.config.replication_min))
+    before.is_none_or(|block| state.blocks.confirmed(block.id) >= usize::from(state.config.replication_min))
 }
 
 /// The last block as the edits so far leave it.

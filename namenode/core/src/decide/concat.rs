@@ -27,7 +27,7 @@ pub(super) fn concat(draft: &mut Draft<'_>, target: &DfsPath, sources: &[DfsPath
     }
     let mut files = Vec::with_capacity(sources.len());
     for source in sources {
-        files.push(check_source(draft, source, (id, inode, target))?);
+        files.push(check_source(draft, source, (id, &inode, target))?);
     }
     let mut distinct = files.clone();
     distinct.sort_unstable();
@@ -36,7 +36,7 @@ pub(super) fn concat(draft: &mut Draft<'_>, target: &DfsPath, sources: &[DfsPath
         return Err(illegal("concat: at least two of the source files are the same".to_owned()));
     }
     let rows = &draft.state.rows;
-    let blocks: Vec<Block> = files.iter().flat_map(|&file| rows.blocks_of(file)).copied().collect();
+    let blocks: Vec<Block> = files.iter().flat_map(|&file| rows.blocks_of(file)).collect();
     check_count(draft, id, blocks.len(), target)?;
     join(draft, id, &blocks);
     for file in files {
@@ -53,7 +53,7 @@ fn illegal(message: String) -> FsError {
     FsError::new(ErrorCode::IllegalArgument, message)
 }
 
-fn file_of<'a>(draft: &Draft<'a>, resolved: &Resolved<'_>) -> Result<(InodeId, &'a Inode), FsError> {
+fn file_of<'a>(draft: &Draft<'a>, resolved: &Resolved<'_>) -> Result<(InodeId, Inode<'a>), FsError> {
     let found = resolved.last().and_then(|id| Some((id, draft.state.rows.inode(id)?)));
     let (id, inode) = found.ok_or_else(|| not_found(resolved.path))?;
     if inode.is_dir() { Err(not_a_file(resolved.path)) } else { Ok((id, inode)) }
@@ -63,7 +63,7 @@ fn file_of<'a>(draft: &Draft<'a>, resolved: &Resolved<'_>) -> Result<(InodeId, &
 fn check_source(
     draft: &Draft<'_>,
     source: &DfsPath,
-    (target_id, target, target_path): (InodeId, &Inode, &DfsPath),
+    (target_id, target, target_path): (InodeId, &Inode<'_>, &DfsPath),
 ) -> Result<InodeId, FsError> {
     let resolved = draft.resolve(source)?;
     draft.access().on_path(&resolved, READ)?;

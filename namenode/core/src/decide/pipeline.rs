@@ -103,7 +103,7 @@ fn writer_of(draft: &Draft<'_>, block: Block, client: &str) -> Result<(InodeId, 
         let message = format!("Lease mismatch: {block} is accessed by a non lease holder {client}");
         return Err(FsError::new(ErrorCode::LeaseExpired, message));
     }
-    Ok((file, index, *last))
+    Ok((file, index, last))
 }
 
 /// A length that a block can have.

@@ -44,7 +44,7 @@ pub(crate) fn judge(state: &State, id: InodeId, silent: bool) -> Verdict {
     let Some((index, block, building)) = state.rows.last_block(id) else { return Verdict::Close };
     let min = usize::from(state.config.replication_min);
     let before = index.checked_sub(1).and_then(|before| state.rows.block_at(id, before as usize));
-    let before_is_safe = before.is_none_or(|(before, _)| state.blocks.confirmed(before.id) >= min);
+    let before_is_safe = before.is_none_or(|before| state.blocks.confirmed(before.id) >= min);
     let Some(building) = building else {
         let safe = before_is_safe && state.blocks.confirmed(block.id) >= min;
         return if safe { Verdict::Close } else { Verdict::Wait };

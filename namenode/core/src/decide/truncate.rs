@@ -78,7 +78,7 @@ fn blocks_up_to(draft: &Draft<'_>, id: InodeId, len: u64) -> (u32, Option<(u64, 
         keep += 1;
         let next = position.saturating_add(block.len);
         if next > len {
-            return (keep, Some((len - position, *block)));
+            return (keep, Some((len - position, block)));
         }
         position = next;
     }
@@ -87,7 +87,7 @@ fn blocks_up_to(draft: &Draft<'_>, id: InodeId, len: u64) -> (u32, Option<(u64, 
 
 /// Takes all blocks but the first `keep` off a file, from the end: whole rows at once.
 fn take_off(draft: &mut Draft<'_>, file: InodeId, keep: u32) {
-    let blocks: Vec<Block> = draft.state.rows.blocks_of(file).copied().collect();
+    let blocks: Vec<Block> = draft.state.rows.blocks_of(file).collect();
     let segments: Vec<u32> = draft.state.rows.segments_of(file).map(|(number, _)| number).collect();
     // The first block to go; its row keeps those before it.
     let slot = slot_of(keep);

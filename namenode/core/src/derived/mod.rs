@@ -13,7 +13,7 @@ pub(crate) use leases::Leases;
 pub(crate) use tree::Tree;
 
 use crate::blocks::{BlockMap, BlockMeta};
-use crate::rows::{Edit, Inode, Run};
+use crate::rows::{Building, Edit, Inode};
 use crate::state::State;
 use mammoth_protocol::journaled::CorruptRow;
 use mammoth_protocol::{Block, BlockId, InodeId, Seq, StorageId};
@@ -30,16 +30,15 @@ impl State {
             Edit::Removed { id } => {
                 self.tree.unlink(&self.rows.inodes, *id);
                 self.drop_lease(*id);
-                if let Some(inode) = self.rows.inode(*id) {
-                    self.tree.uncount(inode);
-                }
-                if let Some(file) = self.rows.file(*id) {
-                    remove_blocks(&mut self.blocks, *id, &file.first);
+                let Some(inode) = self.rows.inode(*id) else { return };
+                self.tree.uncount(&inode);
+                if let Some(file) = inode.file {
+                    remove_blocks(&mut self.blocks, *id, file.first);
                 }
             }
             Edit::SegmentRemoved { file, segment } => {
                 if let Some(segment) = self.rows.segments.get(&(*file, *segment)) {
-                    remove_blocks(&mut self.blocks, *file, &segment.run);
+                    remove_blocks(&mut self.blocks, *file, segment.run.blocks().iter().copied());
                 }
             }
             Edit::BlockTaken { block, .. } => self.blocks.remove(*block),
@@ -60,7 +59,7 @@ impl State {
             Edit::Created(created) => {
                 self.tree.link(&self.rows.inodes, created.id);
                 if let Some(inode) = self.rows.inode(created.id) {
-                    self.tree.count(inode);
+                    self.tree.count(&inode);
                 }
                 self.take_lease(created.id);
             }
@@ -115,29 +114,33 @@ impl State {
         self.blocks = BlockMap::new(&self.config);
         self.calls = self.rows.retries.iter().map(|(seq, retry)| (retry.call, *seq)).collect();
         for (id, inode) in self.rows.inodes.iter() {
-            let id = InodeId(id);
             if let Some(lease) = inode.lease() {
                 self.leases.insert(&lease.client, id, self.clock.monotonic_ms);
             }
-            if let Some(file) = inode.file() {
-                insert_blocks(&mut self.blocks, id, inode, &file.first)?;
+            if let Some(file) = inode.file {
+                insert_blocks(&mut self.blocks, (id, &inode), file.first, file.building)?;
             }
         }
         for ((id, _), segment) in &self.rows.segments {
             let Some(inode) = self.rows.inode(*id) else { continue };
-            insert_blocks(&mut self.blocks, *id, inode, &segment.run)?;
+            insert_blocks(
+                &mut self.blocks,
+                (*id, &inode),
+                segment.run.blocks().iter().copied(),
+                segment.run.building(),
+            )?;
         }
         Ok(())
     }
 
     fn take_lease(&mut self, id: InodeId) {
-        if let Some(lease) = self.rows.inode(id).and_then(Inode::lease) {
+        if let Some(lease) = self.rows.inode(id).and_then(|inode| inode.lease()) {
             self.leases.insert(&lease.client, id, self.clock.monotonic_ms);
         }
     }
 
     fn drop_lease(&mut self, id: InodeId) {
-        if let Some(lease) = self.rows.inode(id).and_then(Inode::lease) {
+        if let Some(lease) = self.rows.inode(id).and_then(|inode| inode.lease()) {
             self.leases.remove(&lease.client, id);
             self.leaderless.remove(&id);
             self.resumed.remove(&id);
@@ -147,7 +150,7 @@ impl State {
     fn insert_last_block(&mut self, file: InodeId) {
         let Some((_, block, building)) = self.rows.last_block(file) else { return };
         let Some(inode) = self.rows.inode(file) else { return };
-        self.blocks.insert(block.id, meta_of(file, inode, block, building.is_none()));
+        self.blocks.insert(block.id, meta_of(file, &inode, block, building.is_none()));
     }
 
     fn update_last_block(&mut self, file: InodeId, expected: Option<&[StorageId]>) {
@@ -177,25 +180,32 @@ impl State {
     }
 }
 
-fn meta_of(file: InodeId, inode: &Inode, block: &Block, complete: bool) -> BlockMeta {
+fn meta_of(file: InodeId, inode: &Inode<'_>, block: Block, complete: bool) -> BlockMeta {
     BlockMeta { inode: file, stamp: block.stamp, len: block.len, wanted: inode.attrs.replication, complete }
 }
 
 /// Forgets the blocks of a file that goes; those that another file has been given meanwhile stay.
-fn remove_blocks(blocks: &mut BlockMap, file: InodeId, run: &Run) {
-    for block in run.blocks() {
+fn remove_blocks(blocks: &mut BlockMap, file: InodeId, gone: impl Iterator<Item = Block>) {
+    for block in gone {
         if owner_of(blocks, block.id) == Some(file) {
             blocks.remove(block.id);
         }
     }
 }
 
-fn insert_blocks(blocks: &mut BlockMap, file: InodeId, inode: &Inode, run: &Run) -> Result<(), CorruptRow> {
-    for (at, block) in run.blocks().iter().enumerate() {
+/// Enters the blocks of one row.
+fn insert_blocks(
+    blocks: &mut BlockMap,
+    (file, inode): (InodeId, &Inode<'_>),
+    row: impl ExactSizeIterator<Item = Block>,
+    building: Option<&Building>,
+) -> Result<(), CorruptRow> {
+    let count = row.len();
+    for (at, block) in row.enumerate() {
         if let Some(other) = blocks.get(block.id) {
             return Err(contradiction(&format!("block {} belongs to {} and {file}", block.id, other.inode)));
         }
-        let building = run.building().filter(|_| at + 1 == run.blocks().len());
+        let building = building.filter(|_| at + 1 == count);
         blocks.insert(block.id, meta_of(file, inode, block, building.is_none()));
         if let Some(building) = building {
             blocks.set_expected(block.id, &building.targets);

@@ -1,7 +1,7 @@
 //! The tree of folders, from the inodes' parents and names.
 
 use super::{Children, contradiction};
-use crate::rows::{DETACHED, Inode, Paged};
+use crate::rows::{DETACHED, Inode, Inodes};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use mammoth_protocol::InodeId;
@@ -29,28 +29,28 @@ impl Tree {
     ///
     /// # Errors
     /// Two entries of one name, a parent that is missing or no folder, or folders that no walk from above reaches.
-    pub(crate) fn build(inodes: &Paged<Inode>) -> Result<Self, CorruptRow> {
+    pub(crate) fn build(inodes: &Inodes) -> Result<Self, CorruptRow> {
         let mut tree = Self::default();
         let mut by_parent: BTreeMap<InodeId, Vec<InodeId>> = BTreeMap::new();
         for (id, inode) in inodes.iter() {
-            let id = InodeId(id);
-            tree.count(inode);
+            tree.count(&inode);
             if inode.parent == DETACHED {
                 tree.detached.insert(id);
             } else if id != InodeId::ROOT {
                 by_parent.entry(inode.parent).or_default().push(id);
             }
         }
-        let name = |id: &InodeId| inodes.get(id.0).map(|inode| inode.name.as_bytes());
-        for (parent, mut ids) in by_parent {
-            if !inodes.get(parent.0).is_some_and(Inode::is_dir) {
+        for (parent, ids) in by_parent {
+            if !inodes.get(parent).is_some_and(|inode| inode.is_dir()) {
                 return Err(contradiction(&format!("{} is in {parent}, which is no folder", ids[0])));
             }
-            ids.sort_by(|a, b| name(a).cmp(&name(b)));
-            if let Some([a, b]) = ids.array_windows().find(|[a, b]| name(a) == name(b)) {
+            // The names are looked up once each, not at every comparison.
+            let mut entries: Vec<_> = ids.into_iter().map(|id| (inodes.name_of(id), id)).collect();
+            entries.sort_unstable();
+            if let Some([(_, a), (_, b)]) = entries.array_windows().find(|[(a, _), (b, _)]| a == b) {
                 return Err(contradiction(&format!("{a} and {b} have the same name in {parent}")));
             }
-            tree.folders.insert(parent, Children::from_sorted(&ids));
+            tree.folders.insert(parent, entries.into_iter().map(|(_, id)| id).collect());
         }
         if tree.reachable() == inodes.len() { Ok(tree) } else { Err(contradiction("some folders are in each other")) }
     }
@@ -68,47 +68,47 @@ impl Tree {
     }
 
     /// Enters an inode into its folder.
-    pub(crate) fn link(&mut self, inodes: &Paged<Inode>, id: InodeId) {
-        let Some(inode) = inodes.get(id.0) else { return };
-        if inode.parent == DETACHED {
+    pub(crate) fn link(&mut self, inodes: &Inodes, id: InodeId) {
+        let Some(parent) = inodes.parent_of(id) else { return };
+        if parent == DETACHED {
             self.detached.insert(id);
             return;
         }
-        let fresh = self.folders.entry(inode.parent).or_default().insert(inodes, id);
-        debug_assert!(fresh, "{id} takes a name in {} that another has", inode.parent);
+        let fresh = self.folders.entry(parent).or_default().insert(inodes, id);
+        debug_assert!(fresh, "{id} takes a name in {parent} that another has");
     }
 
     /// Takes an inode out of its folder, while it still has its old parent and name.
-    pub(crate) fn unlink(&mut self, inodes: &Paged<Inode>, id: InodeId) {
-        let Some(inode) = inodes.get(id.0) else { return };
-        if inode.parent == DETACHED {
+    pub(crate) fn unlink(&mut self, inodes: &Inodes, id: InodeId) {
+        let Some(parent) = inodes.parent_of(id) else { return };
+        if parent == DETACHED {
             self.detached.remove(&id);
             return;
         }
-        let Some(children) = self.folders.get_mut(&inode.parent) else { return };
+        let Some(children) = self.folders.get_mut(&parent) else { return };
         let known = children.remove(inodes, id);
-        debug_assert!(known, "{id} was not in {}", inode.parent);
+        debug_assert!(known, "{id} was not in {parent}");
         if children.len() == 0 {
-            self.folders.remove(&inode.parent);
+            self.folders.remove(&parent);
         }
     }
 
     /// Counts an inode in.
-    pub(crate) fn count(&mut self, inode: &Inode) {
+    pub(crate) fn count(&mut self, inode: &Inode<'_>) {
         *self.counter(inode) += 1;
     }
 
     /// Counts an inode out.
-    pub(crate) fn uncount(&mut self, inode: &Inode) {
+    pub(crate) fn uncount(&mut self, inode: &Inode<'_>) {
         *self.counter(inode) -= 1;
     }
 
-    fn counter(&mut self, inode: &Inode) -> &mut u64 {
+    fn counter(&mut self, inode: &Inode<'_>) -> &mut u64 {
         if inode.is_dir() { &mut self.dirs } else { &mut self.files }
     }
 
     /// The entry of a folder.
-    pub(crate) fn child(&self, inodes: &Paged<Inode>, folder: InodeId, name: &str) -> Option<InodeId> {
+    pub(crate) fn child(&self, inodes: &Inodes, folder: InodeId, name: &str) -> Option<InodeId> {
         self.folders.get(&folder)?.get(inodes, name.as_bytes())
     }
 

@@ -39,7 +39,7 @@ impl Asker<'_, '_> {
         let mut entries = Vec::with_capacity(ids.len());
         let mut blocks = 0;
         for child in ids {
-            let name = state.rows.inode(child).map(|inode| inode.name.as_str().to_owned()).unwrap_or_default();
+            let name = state.rows.inode(child).map(|inode| inode.name.to_owned()).unwrap_or_default();
             let Some(entry) = self.entry(child, name, need_location) else { continue };
             blocks += entry.blocks.as_ref().map_or(0, |found| found.blocks.len());
             entries.push(entry);

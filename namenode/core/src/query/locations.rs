@@ -14,7 +14,7 @@ impl State {
             last_complete: true,
             ..FileBlocks::default()
         };
-        let last = self.rows.last_block(id).map(|(_, block, building)| (*block, building.is_some()));
+        let last = self.rows.last_block(id).map(|(_, block, building)| (block, building.is_some()));
         let mut position = 0;
         for block in self.rows.blocks_of(id) {
             let next = block.len.saturating_add(position);
@@ -22,11 +22,11 @@ impl State {
             let building = last.is_some_and(|(last, building)| building && last.id == block.id);
             let overlaps = position < end && (next > offset || building);
             if overlaps {
-                found.blocks.push(self.locate(block, position, near));
+                found.blocks.push(self.locate(&block, position, near));
             }
             if last.is_some_and(|(last, _)| last.id == block.id) {
                 found.last_complete = !building;
-                found.last = Some(self.locate(block, position, near));
+                found.last = Some(self.locate(&block, position, near));
             }
             if !building {
                 found.len = next;

@@ -101,7 +101,7 @@ impl<'a> Asker<'a, '_> {
     }
 
     /// Looks a path up that must be a file.
-    fn resolve_file<'p>(&mut self, path: &'p DfsPath) -> Result<(Resolved<'p>, InodeId, &'a Inode), FsError> {
+    fn resolve_file<'p>(&mut self, path: &'p DfsPath) -> Result<(Resolved<'p>, InodeId, Inode<'a>), FsError> {
         let resolved = self.resolve(path)?;
         let id = resolved.last().ok_or_else(|| not_found(path))?;
         let inode = self.state.rows.inode(id).ok_or_else(|| not_found(path))?;

@@ -2,9 +2,8 @@
 //! [`Edit`]s (records). Fields and variants are told by their order: a change of any of them is a new version, with a step
 //! that reads the old one. The golden tests hold every form down.
 
-use super::{
-    Attrs, BLOCK_BYTES_MAX, Body, Building, Edit, File, Inode, Lease, Meta, Retry, RowKey, Rows, Run, Segment,
-};
+use super::inode::{FileParts, InodeParts};
+use super::{Attrs, BLOCK_BYTES_MAX, Building, Edit, File, Inode, Lease, Meta, Retry, RowKey, Rows, Run, Segment};
 use mammoth_protocol::journaled::CorruptRow;
 use mammoth_protocol::limits::{BLOCKS_IN_FILE_ROW, BLOCKS_PER_ROW};
 use mammoth_protocol::{Block, GenStamp, InodeId, Seq, StorageId, versioned};
@@ -75,6 +74,12 @@ impl<'a> From<&'a Run> for RunRow<'a> {
     }
 }
 
+impl<'a> From<File<'a>> for RunRow<'a> {
+    fn from(file: File<'a>) -> Self {
+        Self { blocks: Cow::Owned(file.first.collect()), building: file.building.into() }
+    }
+}
+
 impl<'a> From<Option<&'a Building>> for BuildingRow<'a> {
     fn from(building: Option<&'a Building>) -> Self {
         let Some(Building { targets, recovery, cut }) = building else { return Self::None };
@@ -112,7 +117,7 @@ impl RunRow<'_> {
         if self.blocks.is_empty() && building.is_some() {
             return Err("it builds a block that it lacks");
         }
-        Ok(Run::from_parts(self.blocks.into_owned(), building))
+        Ok(Run::new(self.blocks.into_owned(), building.map(Box::new)))
     }
 }
 
@@ -121,7 +126,7 @@ impl Rows {
     pub(crate) fn encode_row(&self, key: &[u8], out: &mut Vec<u8>) -> bool {
         match RowKey::decode(key) {
             Some(RowKey::Meta) => write(&self.meta, out),
-            Some(RowKey::Inode(id)) => self.inode(id).is_some_and(|inode| write(&inode_row(inode), out)),
+            Some(RowKey::Inode(id)) => self.inode(id).is_some_and(|inode| write(&inode_row(&inode), out)),
             Some(RowKey::Blocks(id, segment)) => self
                 .segments
                 .get(&(id, segment))
@@ -139,9 +144,7 @@ impl Rows {
             RowKey::Meta => self.meta.raise(&versioned::read::<Meta>(ROW_VERSION, value, at)?),
             RowKey::Inode(id) => {
                 let inode = self.inode_of(versioned::read(ROW_VERSION, value, at)?).map_err(corrupt)?;
-                if let Some(old) = self.inodes.insert(id.0, inode) {
-                    self.attrs.release(old.attrs);
-                }
+                self.inodes.put(id, inode).map_err(corrupt)?;
             }
             RowKey::Blocks(id, number) => {
                 let row: SegmentRow<'_> = versioned::read(ROW_VERSION, value, at)?;
@@ -158,49 +161,37 @@ impl Rows {
         Ok(())
     }
 
-    fn inode_of(&mut self, row: InodeRow<'_>) -> Result<Inode, &'static str> {
-        let (replication, block_size, body) = match row.file {
-            None => (0, 0, Body::Dir),
+    fn inode_of(&mut self, row: InodeRow<'_>) -> Result<InodeParts, &'static str> {
+        let InodeRow { seq, parent, name, owner, group, mode, mtime_ms, atime_ms, file } = row;
+        let (replication, block_size, file) = match file {
+            None => (0, 0, None),
             Some(file) => {
                 let first = file.first.into_run(BLOCKS_IN_FILE_ROW)?;
-                let lease = file.lease.map(|lease| Box::new(lease.into_owned()));
-                (file.replication, file.block_size, Body::File(File { first, lease }))
+                let lease = file.lease.map(Cow::into_owned);
+                (file.replication, file.block_size, Some(FileParts { first, lease }))
             }
         };
-        let attrs = self.attrs.share(Attrs {
-            owner: row.owner.into(),
-            group: row.group.into(),
-            mode: row.mode,
-            replication,
-            block_size,
-        });
-        Ok(Inode {
-            seq: row.seq,
-            parent: row.parent,
-            name: row.name.into(),
-            mtime_ms: row.mtime_ms,
-            atime_ms: row.atime_ms,
-            attrs,
-            body,
-        })
+        let (owner, group) = (owner.into(), group.into());
+        let attrs = self.inodes.place_of(Attrs { owner, group, mode, replication, block_size });
+        Ok(InodeParts { seq, parent, name: name.into(), mtime_ms, atime_ms, attrs, file })
     }
 }
 
-fn inode_row(inode: &Inode) -> InodeRow<'_> {
+fn inode_row<'a>(inode: &Inode<'a>) -> InodeRow<'a> {
     InodeRow {
         seq: inode.seq,
         parent: inode.parent,
-        name: inode.name.as_str(),
+        name: inode.name,
         owner: &inode.attrs.owner,
         group: &inode.attrs.group,
         mode: inode.attrs.mode,
         mtime_ms: inode.mtime_ms,
         atime_ms: inode.atime_ms,
-        file: inode.file().map(|file| FileRow {
+        file: inode.file.map(|file| FileRow {
             replication: inode.attrs.replication,
             block_size: inode.attrs.block_size,
-            first: (&file.first).into(),
-            lease: file.lease.as_deref().map(Cow::Borrowed),
+            first: file.into(),
+            lease: file.lease.map(Cow::Borrowed),
         }),
     }
 }

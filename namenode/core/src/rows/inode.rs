@@ -1,43 +1,39 @@
 //! Files and folders as rows have them.
 
-use super::attrs::SharedAttrs;
-use super::name::Name;
-use super::run::Run;
+use super::attrs::{Attrs, AttrsIx};
+use super::packed::Blocks;
+use super::run::{Building, Run};
 use mammoth_protocol::{InodeId, Seq};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
-/// A file or folder. Its id is its key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Inode {
+/// A file or folder, as it lies in [`super::Inodes`]. Its id is its key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Inode<'a> {
     /// Sequence of the last edit of this row.
     pub(crate) seq: Seq,
     /// The folder that it is in; [`super::DETACHED`] for a deleted folder; itself for the root.
     pub(crate) parent: InodeId,
     /// Empty for the root.
-    pub(crate) name: Name,
+    pub(crate) name: &'a str,
     /// Wall milliseconds.
     pub(crate) mtime_ms: u64,
     /// Wall milliseconds; 0 for folders.
     pub(crate) atime_ms: u64,
-    pub(crate) attrs: SharedAttrs,
-    pub(crate) body: Body,
-}
-
-/// What tells files from folders.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Body {
-    Dir,
-    File(File),
+    pub(crate) attrs: &'a Attrs,
+    /// What makes it a file.
+    pub(crate) file: Option<File<'a>>,
 }
 
 /// What only files have.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct File {
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct File<'a> {
     /// Its first blocks; further ones are in segments.
-    pub(crate) first: Run,
+    pub(crate) first: Blocks<'a>,
+    /// The construction of the last of these.
+    pub(crate) building: Option<&'a Building>,
     /// Who writes it.
-    pub(crate) lease: Option<Box<Lease>>,
+    pub(crate) lease: Option<&'a Lease>,
 }
 
 /// The right to write a file. At most one client has it (I4: a file has at most one writer).
@@ -49,43 +45,39 @@ pub struct Lease {
     pub addr: Option<IpAddr>,
 }
 
-// One inode of a one-block file; its folder's entry and the block map's come on top.
-const _: () = assert!(size_of::<Inode>() <= 112);
-
-impl Inode {
-    pub(crate) fn root(attrs: SharedAttrs) -> Self {
-        Self {
-            seq: Seq(0),
-            parent: InodeId::ROOT,
-            name: Name::from(""),
-            // Not the time of formatting, which no edit records: every load of an empty file system gives the same root.
-            mtime_ms: 0,
-            atime_ms: 0,
-            attrs,
-            body: Body::Dir,
-        }
-    }
-
+impl<'a> Inode<'a> {
     pub(crate) fn is_dir(&self) -> bool {
-        matches!(self.body, Body::Dir)
-    }
-
-    pub(crate) fn file(&self) -> Option<&File> {
-        match &self.body {
-            Body::Dir => None,
-            Body::File(file) => Some(file),
-        }
-    }
-
-    pub(crate) fn file_mut(&mut self) -> Option<&mut File> {
-        match &mut self.body {
-            Body::Dir => None,
-            Body::File(file) => Some(file),
-        }
+        self.file.is_none()
     }
 
     /// Who writes it, if it is a file that somebody writes.
-    pub(crate) fn lease(&self) -> Option<&Lease> {
-        self.file()?.lease.as_deref()
+    pub(crate) fn lease(&self) -> Option<&'a Lease> {
+        self.file?.lease
+    }
+}
+
+/// A file or folder taken apart, to be made or changed.
+#[derive(Clone, Debug)]
+pub(super) struct InodeParts {
+    pub(super) seq: Seq,
+    pub(super) parent: InodeId,
+    pub(super) name: Box<str>,
+    pub(super) mtime_ms: u64,
+    pub(super) atime_ms: u64,
+    pub(super) attrs: AttrsIx,
+    pub(super) file: Option<FileParts>,
+}
+
+/// What only files have.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FileParts {
+    pub(super) first: Run,
+    pub(super) lease: Option<Lease>,
+}
+
+impl InodeParts {
+    /// The root folder, not of the time of formatting, which no edit records: every load of an empty file system gives the same.
+    pub(super) fn root(attrs: AttrsIx) -> Self {
+        Self { seq: Seq(0), parent: InodeId::ROOT, name: "".into(), mtime_ms: 0, atime_ms: 0, attrs, file: None }
     }
 }

@@ -16,10 +16,11 @@ mod attrs;
 mod codec;
 mod edit;
 mod inode;
+mod inodes;
 mod key;
 mod load;
 mod meta;
-mod name;
+mod packed;
 mod paged;
 mod run;
 mod step;
@@ -30,13 +31,13 @@ pub(crate) use attrs::Attrs;
 pub(crate) use codec::{decode_record, encode_record};
 pub use edit::{Created, Edit, NewFile};
 pub use inode::Lease;
-pub(crate) use inode::{Body, File, Inode};
+pub(crate) use inode::{File, Inode};
+pub(crate) use inodes::Inodes;
 pub(crate) use key::RowKey;
 pub(crate) use meta::{Meta, Retry};
-pub(crate) use paged::Paged;
 pub(crate) use run::{Building, Run, slot_of};
 
-use attrs::AttrsPool;
+use inode::InodeParts;
 use load::Gate;
 use mammoth_protocol::limits::{BLOCKS_IN_FILE_ROW, BLOCKS_PER_ROW};
 use mammoth_protocol::{Block, InodeId, Seq};
@@ -64,10 +65,9 @@ pub(crate) struct Segment {
 #[derive(Clone, Debug)]
 pub(crate) struct Rows {
     pub(crate) meta: Meta,
-    pub(crate) inodes: Paged<Inode>,
+    pub(crate) inodes: Inodes,
     pub(crate) segments: BTreeMap<(InodeId, u32), Segment>,
     pub(crate) retries: BTreeMap<Seq, Retry>,
-    attrs: AttrsPool,
     touched: BTreeSet<RowKey>,
     gate: Option<Gate>,
 }
@@ -75,30 +75,22 @@ pub(crate) struct Rows {
 impl Rows {
     /// The rows of an empty file system: the root folder, owned by `owner`.
     pub(crate) fn new(owner: &str, group: &str) -> Self {
-        let mut attrs = AttrsPool::default();
         let root = Attrs { owner: owner.into(), group: group.into(), mode: 0o755, replication: 0, block_size: 0 };
-        let mut inodes = Paged::default();
-        inodes.insert(InodeId::ROOT.0, Inode::root(attrs.share(root)));
+        let mut inodes = Inodes::default();
+        let root = InodeParts::root(inodes.place_of(root));
+        inodes.put(InodeId::ROOT, root).expect("no name is short enough");
         let touched = BTreeSet::from([RowKey::Meta, RowKey::Inode(InodeId::ROOT)]);
-        Self {
-            meta: Meta::new(),
-            inodes,
-            segments: BTreeMap::new(),
-            retries: BTreeMap::new(),
-            attrs,
-            touched,
-            gate: None,
-        }
+        Self { meta: Meta::new(), inodes, segments: BTreeMap::new(), retries: BTreeMap::new(), touched, gate: None }
     }
 
     /// An inode that exists, reachable or not.
-    pub(crate) fn inode(&self, id: InodeId) -> Option<&Inode> {
-        self.inodes.get(id.0)
+    pub(crate) fn inode(&self, id: InodeId) -> Option<Inode<'_>> {
+        self.inodes.get(id)
     }
 
     /// The file part of an inode that is a file.
-    pub(crate) fn file(&self, id: InodeId) -> Option<&File> {
-        self.inode(id)?.file()
+    pub(crate) fn file(&self, id: InodeId) -> Option<File<'_>> {
+        self.inode(id)?.file
     }
 
     /// The rows of a file's further blocks, in order.
@@ -107,9 +99,9 @@ impl Rows {
     }
 
     /// All blocks of a file, in order.
-    pub(crate) fn blocks_of(&self, id: InodeId) -> impl Iterator<Item = &Block> {
-        let first = self.file(id).map(|file| file.first.blocks()).unwrap_or_default();
-        first.iter().chain(self.segments_of(id).flat_map(|(_, segment)| segment.run.blocks()))
+    pub(crate) fn blocks_of(&self, id: InodeId) -> impl Iterator<Item = Block> {
+        let first = self.file(id).into_iter().flat_map(|file| file.first);
+        first.chain(self.segments_of(id).flat_map(|(_, segment)| segment.run.blocks().iter().copied()))
     }
 
     /// Number of blocks of a file, without walking them.
@@ -117,25 +109,28 @@ impl Rows {
         let beyond = self.segments_of(id).next_back();
         match beyond {
             Some((number, segment)) => run::first_index(number) as usize + segment.run.blocks().len(),
-            None => self.file(id).map_or(0, |file| file.first.blocks().len()),
+            None => self.file(id).map_or(0, |file| file.first.len()),
         }
     }
 
-    /// The block at an index of a file, with the run that holds it.
-    pub(crate) fn block_at(&self, id: InodeId, index: usize) -> Option<(&Block, &Run)> {
+    /// The block at an index of a file.
+    pub(crate) fn block_at(&self, id: InodeId, index: usize) -> Option<Block> {
         let slot = slot_of(u32::try_from(index).ok()?);
-        let run = match slot.segment {
-            None => &self.file(id)?.first,
-            Some(number) => &self.segments.get(&(id, number))?.run,
-        };
-        run.blocks().get(slot.at).map(|block| (block, run))
+        match slot.segment {
+            None => self.file(id)?.first.nth(slot.at),
+            Some(number) => self.segments.get(&(id, number))?.run.blocks().get(slot.at).copied(),
+        }
     }
 
     /// The last block of a file with its index, and its construction if it is not committed yet.
-    pub(crate) fn last_block(&self, id: InodeId) -> Option<(u32, &Block, Option<&Building>)> {
-        let last = self.block_count(id).checked_sub(1)?;
-        let (block, run) = self.block_at(id, last)?;
-        Some((last as u32, block, run.building()))
+    pub(crate) fn last_block(&self, id: InodeId) -> Option<(u32, Block, Option<&Building>)> {
+        if let Some((number, segment)) = self.segments_of(id).next_back() {
+            let index = run::first_index(number) + segment.run.blocks().len() as u32;
+            return Some((index.checked_sub(1)?, *segment.run.blocks().last()?, segment.run.building()));
+        }
+        let file = self.file(id)?;
+        let index = (file.first.len() as u32).checked_sub(1)?;
+        Some((index, file.first.last()?, file.building))
     }
 
     /// Rows of blocks belong to files, follow on each other from 0, and all before the last are full; counters have room.
@@ -148,7 +143,7 @@ impl Rows {
             let file = self.file(*id).ok_or_else(|| format!("segment {number} of {id}, which is no file"))?;
             let expected = next.filter(|(before, _)| before == id).map_or(Some(0), |(_, expected)| expected);
             let len = segment.run.blocks().len();
-            let base_is_full = file.first.blocks().len() == BLOCKS_IN_FILE_ROW;
+            let base_is_full = file.first.len() == BLOCKS_IN_FILE_ROW;
             if expected != Some(*number) || !base_is_full || len == 0 || len > BLOCKS_PER_ROW {
                 return Err(format!("segment {number} of {id} does not follow on"));
             }
@@ -178,7 +173,7 @@ impl Rows {
 
     /// The keys of all rows, in order. For tests and audits: it looks at everything.
     pub(crate) fn all_keys(&self) -> Vec<Vec<u8>> {
-        let inodes = self.inodes.iter().map(|(id, _)| RowKey::Inode(InodeId(id)));
+        let inodes = self.inodes.ids().map(RowKey::Inode);
         let segments = self.segments.keys().map(|(id, number)| RowKey::Blocks(*id, *number));
         let retries = self.retries.keys().map(|seq| RowKey::Retry(*seq));
         [RowKey::Meta].into_iter().chain(inodes).chain(segments).chain(retries).map(RowKey::encode).collect()

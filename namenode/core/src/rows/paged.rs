@@ -1,35 +1,61 @@
-//! A map from numbers that are handed out in order, in pages: no key is stored and no slot is empty, so that a row costs
-//! about its own size.
+//! Records of bytes by numbers that are handed out in order, in pages: no key is stored, and the records of a page lie in one
+//! buffer, so that a record costs about its own length.
 
 use std::collections::BTreeMap;
 
 const PAGE_BITS: u32 = 6;
 const PAGE_MASK: u64 = (1 << PAGE_BITS) - 1;
+/// A buffer grows by so many bytes: one that doubled would be half empty on average.
+const GROWTH: usize = 256;
 
-/// A map from `u64` in ascending order. Pages hold 64 neighbouring keys; an entry's place in its page is its rank among the
-/// keys present, counted in a bitmap.
-#[derive(Clone, Debug)]
-pub(crate) struct Paged<T> {
-    pages: BTreeMap<u64, Page<T>>,
+/// A map from `u64` to bytes, in ascending order. Pages hold 64 neighbouring keys; a record's place in its page is its rank
+/// among the keys present, counted in a bitmap.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Paged {
+    pages: BTreeMap<u64, Page>,
     len: usize,
 }
 
-#[derive(Clone, Debug)]
-struct Page<T> {
+#[derive(Clone, Debug, Default)]
+struct Page {
     present: u64,
-    entries: Vec<T>,
+    /// Where each record ends in `bytes`, in order of the keys.
+    ends: Vec<u32>,
+    bytes: Vec<u8>,
 }
 
-impl<T> Default for Paged<T> {
-    fn default() -> Self {
-        Self { pages: BTreeMap::new(), len: 0 }
-    }
-}
-
-impl<T> Page<T> {
-    /// Place of `bit` in `entries`, whether present or not.
+impl Page {
+    /// Place of `bit` in `ends`, whether present or not.
     fn rank(&self, bit: u64) -> usize {
         (self.present & (bit - 1)).count_ones() as usize
+    }
+
+    /// Where the record of a rank begins.
+    fn start(&self, rank: usize) -> usize {
+        rank.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |end| *end as usize)
+    }
+
+    fn record(&self, rank: usize) -> Option<&[u8]> {
+        self.bytes.get(self.start(rank)..*self.ends.get(rank)? as usize)
+    }
+
+    /// Puts `record` where the bytes from `start` to `end` are, and moves the ends of the records from `rank` on with it.
+    fn replace(&mut self, (start, end): (usize, usize), rank: usize, record: &[u8]) {
+        let (before, tail) = (self.bytes.len(), start + record.len());
+        let after = before - (end - start) + record.len();
+        if after > self.bytes.capacity() {
+            self.bytes.reserve_exact((after - before).max(GROWTH));
+        }
+        self.bytes.resize(before.max(after), 0);
+        self.bytes.copy_within(end..before, tail);
+        self.bytes.truncate(after);
+        self.bytes[start..tail].copy_from_slice(record);
+        if self.bytes.capacity() > after + 2 * GROWTH {
+            self.bytes.shrink_to(after + GROWTH);
+        }
+        for moved in self.ends.iter_mut().skip(rank) {
+            *moved = (*moved as usize - end + tail) as u32;
+        }
     }
 }
 
@@ -38,67 +64,55 @@ fn locate(key: u64) -> (u64, u64) {
     (key >> PAGE_BITS, 1 << (key & PAGE_MASK))
 }
 
-impl<T> Paged<T> {
-    /// Number of entries.
-    pub(crate) fn len(&self) -> usize {
+impl Paged {
+    /// Number of records.
+    pub(super) fn len(&self) -> usize {
         self.len
     }
 
-    /// The value of a key.
-    pub(crate) fn get(&self, key: u64) -> Option<&T> {
+    /// The record of a key.
+    pub(super) fn get(&self, key: u64) -> Option<&[u8]> {
         let (page, bit) = locate(key);
         let page = self.pages.get(&page)?;
-        if page.present & bit == 0 { None } else { page.entries.get(page.rank(bit)) }
+        if page.present & bit == 0 { None } else { page.record(page.rank(bit)) }
     }
 
-    /// The value of a key, to change it.
-    pub(crate) fn get_mut(&mut self, key: u64) -> Option<&mut T> {
-        let (page, bit) = locate(key);
-        let page = self.pages.get_mut(&page)?;
-        if page.present & bit == 0 {
-            return None;
-        }
-        let rank = page.rank(bit);
-        page.entries.get_mut(rank)
-    }
-
-    /// Sets the value of a key; returns the one before.
-    pub(crate) fn insert(&mut self, key: u64, value: T) -> Option<T> {
+    /// Sets the record of a key. The caller keeps records below 64 KiB, so that a page's ends fit.
+    pub(super) fn put(&mut self, key: u64, record: &[u8]) {
         let (number, bit) = locate(key);
-        let page = self.pages.entry(number).or_insert_with(|| Page { present: 0, entries: Vec::new() });
+        let page = self.pages.entry(number).or_default();
         let rank = page.rank(bit);
+        let start = page.start(rank);
         if page.present & bit == 0 {
-            page.entries.insert(rank, value);
+            page.ends.insert(rank, start as u32);
             page.present |= bit;
             self.len += 1;
-            return None;
         }
-        page.entries.get_mut(rank).map(|old| std::mem::replace(old, value))
+        let end = page.ends.get(rank).map_or(start, |end| *end as usize);
+        page.replace((start, end), rank, record);
     }
 
-    /// Takes a key out.
-    pub(crate) fn remove(&mut self, key: u64) -> Option<T> {
+    /// Takes a key out; `false` if it was not in.
+    pub(super) fn remove(&mut self, key: u64) -> bool {
         let (number, bit) = locate(key);
-        let page = self.pages.get_mut(&number)?;
-        if page.present & bit == 0 {
-            return None;
-        }
-        let value = page.entries.remove(page.rank(bit));
+        let Some(page) = self.pages.get_mut(&number).filter(|page| page.present & bit != 0) else { return false };
+        let rank = page.rank(bit);
+        let (start, end) = (page.start(rank), page.ends.remove(rank) as usize);
+        page.replace((start, end), rank, &[]);
         page.present &= !bit;
         self.len -= 1;
-        if page.entries.is_empty() {
+        if page.ends.is_empty() {
             self.pages.remove(&number);
-        } else if page.entries.len() < page.entries.capacity() / 2 {
-            page.entries.shrink_to_fit();
         }
-        Some(value)
+        true
     }
 
-    /// All entries in order of their keys.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &T)> {
+    /// All records in order of their keys.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &[u8])> {
         self.pages.iter().flat_map(|(number, page)| {
             let keys = (0..=PAGE_MASK).filter(|low| page.present & (1 << low) != 0);
-            keys.map(move |low| (number << PAGE_BITS) | low).zip(&page.entries)
+            let records = (0..page.ends.len()).filter_map(|rank| page.record(rank));
+            keys.map(move |low| (number << PAGE_BITS) | low).zip(records)
         })
     }
 }
@@ -110,20 +124,32 @@ mod tests {
 
     proptest! {
         #[test]
-        fn behaves_like_a_btree_map(steps in proptest::collection::vec((0_u64..300, any::<Option<u32>>()), 0..400)) {
+        fn behaves_like_a_btree_map(steps in proptest::collection::vec((0_u64..300, any::<Option<(u8, u16)>>()), 0..400)) {
             let mut paged = Paged::default();
-            let mut model = BTreeMap::new();
+            let mut model: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
             for (key, value) in steps {
                 match value {
-                    Some(value) => prop_assert_eq!(paged.insert(key, value), model.insert(key, value)),
-                    None => prop_assert_eq!(paged.remove(key), model.remove(&key)),
+                    Some((byte, len)) => {
+                        let record = vec![byte; usize::from(len % 700)];
+                        paged.put(key, &record);
+                        model.insert(key, record);
+                    }
+                    None => prop_assert_eq!(paged.remove(key), model.remove(&key).is_some()),
                 }
-                prop_assert_eq!(paged.get(key), model.get(&key));
-                prop_assert_eq!(paged.get_mut(key), model.get_mut(&key));
+                prop_assert_eq!(paged.get(key), model.get(&key).map(Vec::as_slice));
                 prop_assert_eq!(paged.len(), model.len());
             }
-            let all: Vec<_> = paged.iter().map(|(key, value)| (key, *value)).collect();
+            let all: Vec<_> = paged.iter().map(|(key, record)| (key, record.to_vec())).collect();
             prop_assert_eq!(all, model.into_iter().collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn a_buffer_has_little_room_to_spare() {
+        let mut paged = Paged::default();
+        (0..64).for_each(|key| paged.put(key, &[7; 50]));
+        (1..64).for_each(|key| assert!(paged.remove(key)));
+        let page = paged.pages.values().next().expect("one page");
+        assert!(page.bytes.capacity() <= 50 + 2 * GROWTH, "{}", page.bytes.capacity());
     }
 }

@@ -28,17 +28,8 @@ pub(crate) fn first_index(segment: u32) -> u32 {
 /// Consecutive blocks of a file. Only the last block of a file can be under construction, so only the last of its last run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Run {
-    blocks: Blocks,
+    blocks: Vec<Block>,
     building: Option<Box<Building>>,
-}
-
-/// Most files have one block: it needs no memory of its own.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-enum Blocks {
-    #[default]
-    None,
-    One(Block),
-    Many(Vec<Block>),
 }
 
 /// The construction of a run's last block: a writer (or a recovery) may still change its stamp and length.
@@ -55,22 +46,18 @@ pub(crate) struct Building {
 
 impl Run {
     /// A run of its parts.
-    pub(crate) fn from_parts(blocks: Vec<Block>, building: Option<Building>) -> Self {
-        let blocks = match blocks.as_slice() {
-            [] => Blocks::None,
-            [block] => Blocks::One(*block),
-            _ => Blocks::Many(blocks),
-        };
-        Self { blocks, building: building.map(Box::new) }
+    pub(super) fn new(blocks: Vec<Block>, building: Option<Box<Building>>) -> Self {
+        Self { blocks, building }
+    }
+
+    /// Its parts.
+    pub(super) fn into_parts(self) -> (Vec<Block>, Option<Box<Building>>) {
+        (self.blocks, self.building)
     }
 
     /// The blocks, in order.
     pub(crate) fn blocks(&self) -> &[Block] {
-        match &self.blocks {
-            Blocks::None => &[],
-            Blocks::One(block) => std::slice::from_ref(block),
-            Blocks::Many(blocks) => blocks,
-        }
+        &self.blocks
     }
 
     /// The construction of the last block; `None` if it is committed.
@@ -85,37 +72,24 @@ impl Run {
 
     /// Adds a block under construction.
     pub(crate) fn push(&mut self, block: Block, building: Building) {
-        self.blocks = match std::mem::take(&mut self.blocks) {
-            Blocks::None => Blocks::One(block),
-            Blocks::One(first) => Blocks::Many(vec![first, block]),
-            Blocks::Many(mut blocks) => {
-                blocks.push(block);
-                Blocks::Many(blocks)
-            }
-        };
-        self.building = Some(Box::new(building));
+        self.blocks.push(block);
+        self.set_building(Some(building));
     }
 
     /// Adds complete blocks.
     pub(crate) fn extend(&mut self, more: &[Block]) {
-        *self = Self::from_parts([self.blocks(), more].concat(), None);
+        self.blocks.extend_from_slice(more);
     }
 
     /// Takes the last block off.
     pub(crate) fn pop(&mut self) -> Option<Block> {
-        let mut blocks = self.blocks().to_vec();
-        let last = blocks.pop();
-        *self = Self::from_parts(blocks, None);
-        last
+        self.building = None;
+        self.blocks.pop()
     }
 
     /// A block, to change it.
     pub(crate) fn block_mut(&mut self, at: usize) -> Option<&mut Block> {
-        match &mut self.blocks {
-            Blocks::None => None,
-            Blocks::One(block) => (at == 0).then_some(block),
-            Blocks::Many(blocks) => blocks.get_mut(at),
-        }
+        self.blocks.get_mut(at)
     }
 
     /// Begins (`Some`) or ends (`None`) the construction of the last block.

@@ -1,6 +1,7 @@
 //! One edit, one row: the only code that changes hard state.
 
-use super::{Attrs, Body, Building, Created, Edit, File, Inode, Lease, Retry, RowKey, Rows, Run, Segment, slot_of};
+use super::inode::{FileParts, InodeParts};
+use super::{Attrs, Building, Created, Edit, Lease, Retry, RowKey, Rows, Run, Segment, slot_of};
 use mammoth_protocol::{Block, InodeId, Seq};
 
 /// An edit that does not fit its row, in words.
@@ -80,57 +81,55 @@ impl Rows {
             | Edit::Detached { id }
             | Edit::Times { id, .. }
             | Edit::Leased { id, .. }
-            | Edit::Closed { id, .. } => {
-                let inode = self.inodes.get_mut(id.0).ok_or("no such inode")?;
-                inode.seq = seq;
-                change_inode(inode, edit)
-            }
+            | Edit::Closed { id, .. } => self.change_inode(seq, *id, |inode| change_inode(inode, edit)),
         }
     }
 
     fn create(&mut self, seq: Seq, created: &Created) -> Result<(), Misfit> {
         let (replication, block_size) =
             created.file.as_ref().map_or((0, 0), |file| (file.replication, file.block_size));
-        let attrs = self.attrs.share(Attrs {
+        let attrs = self.inodes.place_of(Attrs {
             owner: created.owner.clone(),
             group: created.group.clone(),
             mode: created.mode,
             replication,
             block_size,
         });
-        let body = match &created.file {
-            None => Body::Dir,
-            Some(file) => Body::File(File { first: Run::default(), lease: Some(Box::new(file.lease.clone())) }),
-        };
-        let inode = Inode {
+        let file = created.file.as_ref();
+        let inode = InodeParts {
             seq,
             parent: created.parent,
-            name: (&*created.name).into(),
+            name: created.name.clone(),
             mtime_ms: created.mtime_ms,
-            atime_ms: created.file.as_ref().map_or(0, |_| created.mtime_ms),
+            atime_ms: file.map_or(0, |_| created.mtime_ms),
             attrs,
-            body,
+            file: file.map(|file| FileParts { first: Run::default(), lease: Some(file.lease.clone()) }),
         };
-        match self.inodes.insert(created.id.0, inode) {
-            None => Ok(()),
-            Some(old) => {
-                self.attrs.release(old.attrs);
-                Err("the inode exists")
-            }
-        }
+        let exists = self.inode(created.id).is_some();
+        self.inodes.put(created.id, inode)?;
+        if exists { Err("the inode exists") } else { Ok(()) }
     }
 
     fn remove(&mut self, id: InodeId) -> Result<(), Misfit> {
-        let old = self.inodes.remove(id.0).ok_or("no such inode")?;
-        self.attrs.release(old.attrs);
-        Ok(())
+        if self.inodes.remove(id) { Ok(()) } else { Err("no such inode") }
+    }
+
+    fn change_inode(
+        &mut self,
+        seq: Seq,
+        id: InodeId,
+        change: impl FnOnce(&mut InodeParts) -> Result<(), Misfit>,
+    ) -> Result<(), Misfit> {
+        let mut inode = self.inodes.take(id).ok_or("no such inode")?;
+        inode.seq = seq;
+        let changed = change(&mut inode);
+        self.inodes.put(id, inode)?;
+        changed
     }
 
     fn change_attrs(&mut self, seq: Seq, edit: &Edit) -> Result<(), Misfit> {
         let id = edit.inode().ok_or("no inode")?;
-        let inode = self.inodes.get_mut(id.0).ok_or("no such inode")?;
-        inode.seq = seq;
-        let mut attrs = Attrs::clone(&inode.attrs);
+        let mut attrs = self.inode(id).ok_or("no such inode")?.attrs.clone();
         match edit {
             Edit::Mode { mode, .. } => attrs.mode = *mode,
             Edit::Owner { owner, group, .. } => {
@@ -140,18 +139,20 @@ impl Rows {
             Edit::Replication { replication, .. } => attrs.replication = *replication,
             _ => return Err("not an edit of attributes"),
         }
-        let old = std::mem::replace(&mut inode.attrs, self.attrs.share(attrs));
-        self.attrs.release(old);
-        Ok(())
+        let attrs = self.inodes.place_of(attrs);
+        self.change_inode(seq, id, |inode| {
+            inode.attrs = attrs;
+            Ok(())
+        })
     }
 
     fn change_block(&mut self, seq: Seq, edit: &Edit) -> Result<(), Misfit> {
         let (Some(id), Some(index)) = (edit.inode(), edit.block_index()) else { return Err("no block") };
         let slot = slot_of(index);
         let Some(number) = slot.segment else {
-            let inode = self.inodes.get_mut(id.0).ok_or("no such inode")?;
-            inode.seq = seq;
-            return change_run(&mut inode.file_mut().ok_or("a folder has no blocks")?.first, slot.at, edit);
+            return self.change_inode(seq, id, |inode| {
+                change_run(&mut inode.file.as_mut().ok_or("a folder has no blocks")?.first, slot.at, edit)
+            });
         };
         if creates(edit) {
             self.segments.insert((id, number), Segment { seq, run: Run::default() });
@@ -178,11 +179,11 @@ fn creates(edit: &Edit) -> bool {
     }
 }
 
-fn change_inode(inode: &mut Inode, edit: &Edit) -> Result<(), Misfit> {
+fn change_inode(inode: &mut InodeParts, edit: &Edit) -> Result<(), Misfit> {
     match edit {
         Edit::Moved { parent, name, .. } => {
             inode.parent = *parent;
-            inode.name = (&**name).into();
+            inode.name.clone_from(name);
         }
         Edit::Detached { .. } => inode.parent = super::DETACHED,
         Edit::Times { mtime_ms, atime_ms, .. } => {
@@ -199,9 +200,9 @@ fn change_inode(inode: &mut Inode, edit: &Edit) -> Result<(), Misfit> {
     Ok(())
 }
 
-fn set_lease(inode: &mut Inode, lease: Option<&Lease>) -> Result<(), Misfit> {
-    let file = inode.file_mut().ok_or("a folder has no lease")?;
-    file.lease = lease.cloned().map(Box::new);
+fn set_lease(inode: &mut InodeParts, lease: Option<&Lease>) -> Result<(), Misfit> {
+    let file = inode.file.as_mut().ok_or("a folder has no lease")?;
+    file.lease = lease.cloned();
     Ok(())
 }
 

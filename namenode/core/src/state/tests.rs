@@ -58,7 +58,7 @@ fn last_of(world: &World, text: &str) -> (Option<Block>, String) {
     let resolved = world.state.resolve(crate::paths::At::Current, &at);
     let Some(id) = resolved.last() else { return (None, "w0".to_owned()) };
     let client = world.state.rows.inode(id).and_then(|inode| inode.lease()).map(|lease| lease.client.to_string());
-    let last = world.state.rows.last_block(id).map(|(_, block, _)| *block);
+    let last = world.state.rows.last_block(id).map(|(_, block, _)| block);
     (last, client.unwrap_or_else(|| "w0".to_owned()))
 }
 

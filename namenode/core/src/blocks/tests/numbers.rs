@@ -61,7 +61,7 @@ fn a_quiet_block_stays_small() {
     while fleet.map.tick(fleet.now, 1).more {}
     assert!(fleet.map.odd.is_empty());
     assert_eq!(fleet.map.numbers(fleet.now).under_replicated, 0);
-    let lists: usize = fleet.map.cluster.volumes.iter().map(|v| v.blocks.allocation_size()).sum();
+    let lists: usize = fleet.map.cluster.volumes.iter().map(|v| v.blocks.allocated()).sum();
     let each = (fleet.map.table.allocated() + lists) / BLOCKS as usize;
-    assert!(each <= 85, "{each} bytes a block of three replicas");
+    assert!(each <= 68, "{each} bytes a block of three replicas");
 }

@@ -2,7 +2,8 @@
 //! the ratios within a run are what can be compared.
 //!
 //! `cargo run --release -p mammoth-bench [-- --mib N] [--files N] [--runs N] [--numbers N] [--only PART]`, where PART is floors,
-//! start, data, metadata, jobs or chain.
+//! start, data, metadata, jobs, chain, scale or heartbeats. The last two are measured only if they are named: with 10,000,000
+//! files they want 6 GiB of memory and some minutes.
 
 mod caller;
 mod chain;
@@ -13,6 +14,7 @@ mod jobs;
 mod metadata;
 mod meter;
 mod primitives;
+mod scale;
 mod start;
 
 use std::process::ExitCode;
@@ -31,18 +33,27 @@ pub(crate) struct Scale {
     pub(crate) only: Option<String>,
 }
 
-const USAGE: &str =
-    "mammoth-bench [--mib N] [--files N] [--runs N] [--numbers N] [--only floors|start|data|metadata|jobs|chain]";
+const USAGE: &str = "mammoth-bench [--mib N] [--files N] [--runs N] [--numbers N] [--only floors|start|data|metadata|jobs|chain|scale|heartbeats]";
 
 fn main() -> ExitCode {
-    let scale = match parse(std::env::args().skip(1)) {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.split_first() {
+        Some((role, rest)) if role == scale::namenode::ROLE => return end(scale::namenode::serve(rest)),
+        Some((role, rest)) if role == scale::WRITE => return end(scale::write(rest)),
+        _ => {}
+    }
+    let scale = match parse(args.into_iter()) {
         Ok(scale) => scale,
         Err(reason) => {
             eprintln!("mammoth-bench: {reason}\nusage: {USAGE}");
             return ExitCode::from(255);
         }
     };
-    match run(&scale) {
+    end(run(&scale))
+}
+
+fn end(result: Result<(), String>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
             eprintln!("mammoth-bench: {reason}");
@@ -71,18 +82,23 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Scale, String> {
     Ok(scale)
 }
 
+/// Parts that are measured only if they are named.
+const LARGE: [&str; 2] = ["scale", "heartbeats"];
+
 type Part = fn(&Scale) -> Result<(), String>;
 
 fn run(scale: &Scale) -> Result<(), String> {
-    let parts: [(&str, Part); 6] = [
+    let parts: [(&str, Part); 8] = [
         ("floors", |_| floors::measure()),
         ("start", |_| start::measure()),
         ("data", data::measure),
         ("metadata", metadata::measure),
         ("chain", |scale| chain::measure(scale.numbers)),
         ("jobs", jobs::measure),
+        ("scale", scale::measure),
+        ("heartbeats", scale::heartbeats::measure),
     ];
-    let wanted = |name: &str| scale.only.as_deref().is_none_or(|only| only == name);
+    let wanted = |name: &str| scale.only.as_deref().map_or(!LARGE.contains(&name), |only| only == name);
     let mut chosen = parts.into_iter().filter(|(name, _)| wanted(name)).peekable();
     if chosen.peek().is_none() {
         return Err(format!("--only {}: no such part; {USAGE}", scale.only.as_deref().unwrap_or_default()));

@@ -132,9 +132,13 @@ fn lookups(cluster: &Cluster, count: u64, in_flight: u64, files: u64) -> Result<
 
 /// A counter of the namenode's `/metrics`.
 fn counter(cluster: &Cluster, name: &str) -> Result<f64, String> {
-    let addr = cluster.namenode("http")?;
+    figure(&cluster.namenode("http")?, name)
+}
+
+/// What a line of `/metrics` at an address says; `name` is how the line begins.
+pub(crate) fn figure(addr: &str, name: &str) -> Result<f64, String> {
     let fetch = || -> std::io::Result<String> {
-        let mut stream = TcpStream::connect(&addr)?;
+        let mut stream = TcpStream::connect(addr)?;
         write!(stream, "GET /metrics HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n")?;
         let mut text = String::new();
         stream.read_to_string(&mut text)?;

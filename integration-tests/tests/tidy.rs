@@ -34,7 +34,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("engine", &["engine-core", "runtime", "client", "web", "protocol", "platform"]),
     ("rdd", &["engine", "runtime", "protocol", "platform"]),
     ("examples", &["mapreduce", "rdd", "runtime"]),
-    ("bench", &["client", "protocol", "platform", "rdd"]),
+    ("bench", &["client", "journal", "namenode", "namenode-core", "protocol", "platform", "rdd"]),
     (
         "mammoth",
         &[

@@ -4,6 +4,7 @@ use crate::api::{Command, InternalCommand, Outcome, Report, SafeMode};
 use crate::decide::recovery::{Verdict, judge};
 use crate::derived::NAMENODE_HOLDER;
 use crate::state::State;
+use mammoth_protocol::internal::FullReportSlice;
 use mammoth_protocol::{InodeId, Now};
 
 /// Commands of one kind that one tick makes at most.
@@ -37,6 +38,13 @@ impl State {
                 Outcome { refused: self.blocks.safe_mode_action(now, action).err(), ..Outcome::default() }
             }
         }
+    }
+
+    /// Takes a portion of a slice of a full report in, from the replica at a place on, so that others can be served before all
+    /// of it is taken. Also gives the place where the next portion begins, if there is one.
+    pub fn observe_portion(&mut self, now: Now, slice: &FullReportSlice, from: usize) -> (Outcome, Option<usize>) {
+        self.advance(now);
+        self.blocks.full_portion(now, slice, from)
     }
 
     /// Lets time pass: does a bounded amount of soft work, and says which hard work is due. `entropy` decides between equals.

@@ -8,6 +8,7 @@
 //! A journal that fails ends it: every caller that waits is told to ask again, later ones are turned away, and the reason goes
 //! to the daemon's shutdown.
 
+mod bulk;
 mod effect;
 mod handle;
 #[cfg(test)]
@@ -18,6 +19,7 @@ pub use effect::Reported;
 pub use handle::DriverHandle;
 
 use crate::metrics::{Metrics, Operation};
+use bulk::Bulk;
 use effect::{Ask, Effect};
 use mammoth_journal::{Committed, Failed, Journal, Refused};
 use mammoth_namenode_core::api::{Answer, Command, Outcome, Query, Reply, Report};
@@ -84,6 +86,8 @@ pub struct Driver {
     saves: Vec<(Seq, Way<Seq>)>,
     /// What the query at hand depends on; kept for its room.
     saw: Vec<InodeId>,
+    /// Full reports that wait, or are taken in by and by.
+    bulk: Bulk,
     /// Answers that leave at the end of the round: one by one, each would wake the thread of its connection.
     leaving: Vec<Held>,
 }
@@ -107,6 +111,7 @@ impl Driver {
             unsynced: Unsynced::default(),
             saves: Vec::new(),
             saw: Vec::new(),
+            bulk: Bulk::default(),
             leaving: Vec::new(),
         }
     }
@@ -128,6 +133,7 @@ impl Driver {
                 self.serve(now, ask);
             }
             more = self.tick_if_due(now);
+            more |= self.take_bulk(now);
             self.journal.flush();
             if let Some(reason) = self.release() {
                 return Err(reason);
@@ -155,6 +161,7 @@ impl Driver {
         match ask {
             Ask::Command { caller, command, answer } => self.command(now, &caller, &command, answer),
             Ask::Query { caller, query, answer } => self.query(now, &caller, &query, answer),
+            Ask::Report { report: Report::Full(slice), answer } => self.bulk.add(slice, answer),
             Ask::Report { report, answer } => self.report(now, report, answer),
             Ask::Register { request, answer } => self.register(now, request, answer),
             Ask::Save { answer } if self.saves.len() < SAVES_MAX => {

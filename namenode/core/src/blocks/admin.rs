@@ -19,8 +19,10 @@ use super::table::Slot;
 use crate::api::{AdminState, AdminWish, HostRules};
 use mammoth_protocol::{BlockId, Now};
 
-/// Blocks that one tick looks at, of those whose datanodes changed and of those that hold a datanode back.
-const PORTION: usize = 20_000;
+/// Blocks that one tick settles, of those whose datanodes changed.
+const SETTLE_PORTION: usize = 5_000;
+/// Blocks of a datanode that one round looks at, for one that holds it back.
+const LOOK_PORTION: usize = 20_000;
 
 impl BlockMap {
     /// The operator's list, whole and anew. A datanode that it does not want here is dead from now on.
@@ -101,7 +103,7 @@ impl BlockMap {
 
     /// Settles a portion of the blocks whose datanodes changed. `true`: there are more.
     pub(super) fn settle_portion(&mut self) -> bool {
-        for _ in 0..PORTION {
+        for _ in 0..SETTLE_PORTION {
             let Some(slot) = self.unsettled.pop_front() else { return false };
             if self.table.at(slot).is_some() {
                 self.settle(slot);
@@ -142,7 +144,7 @@ impl BlockMap {
         let (Admin::Leaving(scan) | Admin::Resting { scan: Some(scan), .. }) = &mut node.admin else { return };
         let mut scan = std::mem::take(scan);
         let mut left = scan.left.take().unwrap_or_else(|| self.slots_of(ix));
-        let mut budget = PORTION;
+        let mut budget = LOOK_PORTION;
         while budget > 0
             && let Some(&slot) = left.last()
         {
@@ -187,11 +189,12 @@ impl BlockMap {
         volumes.flat_map(|&v| self.cluster.volume(v).blocks.iter()).collect()
     }
 
-    /// All working volumes of a datanode have sent a complete report.
+    /// All working volumes of a datanode have sent a complete report. One that failed, or that its datanode no longer names, has
+    /// nothing to tell.
     fn has_told_all(&self, ix: NodeIx) -> bool {
         let told = |v: &super::cluster::VolumeIx| {
             let volume = self.cluster.volume(*v);
-            volume.trusted() || volume.usage.failed
+            volume.trusted() || (volume.standing == Standing::Gone && !volume.returning)
         };
         self.cluster.node(ix).volumes.iter().all(told)
     }

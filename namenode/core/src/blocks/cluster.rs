@@ -112,6 +112,8 @@ pub(super) struct Volume {
     /// The datanode that last registered with it.
     pub(super) node: Option<NodeIx>,
     pub(super) standing: Standing,
+    /// It works again, and will serve once all is forgotten that was known of it before.
+    pub(super) returning: bool,
     pub(super) usage: StorageUsage,
     /// Known blocks with a replica in place here.
     pub(super) blocks: SlotSet,
@@ -134,6 +136,7 @@ impl Volume {
             id,
             node: None,
             standing: Standing::Gone,
+            returning: false,
             usage: StorageUsage { storage: id, ..StorageUsage::default() },
             blocks: SlotSet::default(),
             aside: BTreeSet::new(),

@@ -11,6 +11,9 @@ use mammoth_protocol::{Block, BlockId, DatanodeId, Epoch, Now, StorageId};
 use super::cluster::NodeIx;
 use super::reports::{Part, Slice, Step};
 
+/// Replicas of a list that are taken in one go.
+const LIST_PORTION: usize = 5_000;
+
 /// How a replica came to be known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
@@ -51,30 +54,36 @@ impl BlockMap {
 
     /// A slice of a volume's full report; sets `register` and `resync` of the outcome.
     pub fn full(&mut self, now: Now, slice: &FullReportSlice) -> Outcome {
+        let mut outcome = Outcome::default();
+        let mut from = Some(0);
+        while let Some(at) = from {
+            (outcome, from) = self.full_portion(now, slice, at);
+        }
+        outcome
+    }
+
+    /// A portion of such a slice, from the replica at a place on: for those who have others to serve in between. Also gives
+    /// the place where the next portion begins, if there is one; it must be the next of this volume's reports that is given.
+    pub fn full_portion(&mut self, now: Now, slice: &FullReportSlice, from: usize) -> (Outcome, Option<usize>) {
         self.advance(now);
         let known = self.reporter(slice.datanode, slice.epoch).and_then(|node| self.volume_of(node, slice.storage));
         let Some(volume) = known else {
-            return Outcome { register: true, ..Outcome::default() };
+            return (Outcome { register: true, ..Outcome::default() }, None);
         };
         if !self.cluster.volume(volume).serving() {
-            return Outcome::default(); // It failed; if it recovers, it is asked anew.
+            return (Outcome::default(), None); // It failed; if it recovers, it is asked anew.
         }
-        let ask_at_ms = self.now.monotonic_ms + self.resend_ms();
-        let (table, place) = (&self.table, &mut self.cluster.volumes[volume.0 as usize]);
-        let (blocks, deletes) = (&place.blocks, &place.deletes);
-        let here = || blocks.iter().map(|slot| table.get(slot).id).chain(deletes.ids()).collect();
-        let ends =
-            slice.replicas.first().zip(slice.replicas.last()).map(|(first, last)| (first.block.id, last.block.id));
-        let part = Part { number: slice.slice, cut: slice.cut_seq, last: slice.last, ends };
-        match place.reports.slice(part, here) {
-            Slice::Seen => return Outcome::default(),
-            Slice::Restart => return Outcome { resync: vec![slice.storage], ..Outcome::default() },
-            Slice::Take => place.reports.ask_at_ms = ask_at_ms,
+        if let Some(outcome) = self.begin_portion(volume, slice, from) {
+            return (outcome, None);
         }
-        for replica in &slice.replicas {
+        let end = slice.replicas.len().min(from + LIST_PORTION);
+        for replica in slice.replicas.get(from..end).unwrap_or_default() {
             if self.cluster.volume_mut(volume).reports.listed(replica.block) {
                 self.note(volume, replica.block, replica.state, Source::List);
             }
+        }
+        if end < slice.replicas.len() {
+            return (Outcome::default(), Some(end));
         }
         if slice.last {
             for id in self.cluster.volume_mut(volume).reports.finish(now.wall_ms) {
@@ -82,7 +91,30 @@ impl BlockMap {
             }
         }
         self.judge_safe_mode();
-        Outcome::default()
+        (Outcome::default(), None)
+    }
+
+    /// Judges a portion by what came before; what to answer if it is not to be taken.
+    fn begin_portion(&mut self, volume: VolumeIx, slice: &FullReportSlice, from: usize) -> Option<Outcome> {
+        let again = || Some(Outcome { resync: vec![slice.storage], ..Outcome::default() });
+        let ask_at_ms = self.now.monotonic_ms + self.resend_ms();
+        let (table, place) = (&self.table, &mut self.cluster.volumes[volume.0 as usize]);
+        let (blocks, deletes) = (&place.blocks, &place.deletes);
+        let here = || blocks.iter().map(|slot| table.get(slot).id).chain(deletes.ids()).collect();
+        let ends =
+            slice.replicas.first().zip(slice.replicas.last()).map(|(first, last)| (first.block.id, last.block.id));
+        let part = Part { number: slice.slice, cut: slice.cut_seq, last: slice.last, ends };
+        if from > 0 {
+            return if place.reports.is_taking(part) { None } else { again() };
+        }
+        match place.reports.slice(part, here) {
+            Slice::Seen => Some(Outcome::default()),
+            Slice::Restart => again(),
+            Slice::Take => {
+                place.reports.ask_at_ms = ask_at_ms;
+                None
+            }
+        }
     }
 
     /// The datanode of a message, if it is live and the message is of its present registration.

@@ -20,7 +20,7 @@ fn denied(request: &RegisterRequest) -> Outcome {
 }
 
 /// Replicas that one tick drains.
-const DRAIN_PORTION: usize = 20_000;
+const DRAIN_PORTION: usize = 5_000;
 
 impl BlockMap {
     /// A datanode introduces itself; `epoch` is new and above all before. The cluster id was checked by the caller. Only
@@ -68,6 +68,7 @@ impl BlockMap {
         for volume in self.cluster.node(ix).volumes.clone() {
             if !request.storages.iter().any(|s| s.storage == self.cluster.volume(volume).id) {
                 self.bury_volume(volume);
+                self.cluster.volume_mut(volume).returning = false;
             }
         }
         self.judge_safe_mode();
@@ -170,9 +171,24 @@ impl BlockMap {
         self.cluster.volume_mut(volume).usage = usage;
         if usage.failed {
             self.bury_volume(volume);
+            self.cluster.volume_mut(volume).returning = false;
         } else if !self.cluster.volume(volume).serving() {
-            self.drain(volume, usize::MAX);
-            self.cluster.volume_mut(volume).standing = Standing::Serving;
+            self.serve_again(volume);
+        }
+    }
+
+    /// A volume serves (again), once all is forgotten that was known of it before. What is too much to forget at once is left to
+    /// the next ticks, and the volume to the next heartbeat.
+    fn serve_again(&mut self, volume: VolumeIx) {
+        if self.cluster.volume(volume).standing == Standing::Away {
+            self.bury_volume(volume);
+        }
+        self.drain(volume, DRAIN_PORTION);
+        let place = self.cluster.volume_mut(volume);
+        let late = std::mem::replace(&mut place.returning, !place.blocks.is_empty());
+        if !place.returning {
+            place.standing = Standing::Serving;
+            place.reports.resume(late);
         }
     }
 

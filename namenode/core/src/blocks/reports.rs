@@ -117,6 +117,14 @@ impl Reports {
         self.ask_at_ms = 0;
     }
 
+    /// The volume serves again. Of what it told before nothing was kept, so a list that was cut then proves nothing; `late`: it
+    /// may have sent one that was not taken.
+    pub(super) fn resume(&mut self, late: bool) {
+        if late || self.seen > 0 {
+            self.suspend();
+        }
+    }
+
     /// A full report has been completed, no event since it is missing, and none that it includes is still to come.
     pub(super) fn complete(&self) -> bool {
         self.cut.is_some_and(|cut| cut >= self.lost_to && cut <= self.seen)
@@ -190,6 +198,13 @@ impl Reports {
                 Slice::Restart
             }
         }
+    }
+
+    /// Whether this slice is the last that was begun, so that a further portion of it belongs to the report that is arriving.
+    pub(super) fn is_taking(&self, part: Part) -> bool {
+        self.arriving.as_ref().is_some_and(|arriving| {
+            arriving.cut == part.cut && arriving.parts.len() == part.number as usize + 1 && part.is_in(&arriving.parts)
+        })
     }
 
     /// Notes a replica of the slice in hand. `false`: a later event knows better.

@@ -10,7 +10,7 @@ use mammoth_protocol::internal::HighWater;
 use mammoth_protocol::{DatanodeId, ErrorCode, FsError, Now};
 
 /// Blocks that one tick surveys.
-const SURVEY_PORTION: u32 = 50_000;
+const SURVEY_PORTION: u32 = 10_000;
 /// `BlockMap::surveyed` once every block is in its queue, those to come included.
 const ALL: u32 = u32::MAX;
 

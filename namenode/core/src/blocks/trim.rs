@@ -7,7 +7,7 @@ use super::judge::{Verdict, judge};
 use super::table::{Condition, Slot};
 
 /// Blocks of each kind that one round looks at.
-const PAGE: usize = 5_000;
+const PAGE: usize = 1_000;
 
 impl BlockMap {
     /// Chooses deletions for a page of blocks. `true`: the page was full and bore fruit, so go on soon.

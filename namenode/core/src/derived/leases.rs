@@ -3,6 +3,7 @@
 
 use mammoth_protocol::InodeId;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 /// Who writes which files, and when each was last heard of.
 #[derive(Clone, Debug, Default)]
@@ -10,7 +11,8 @@ pub(crate) struct Leases {
     holders: BTreeMap<Box<str>, Holder>,
     /// (last renewal, holder), to find the silent ones without looking at all.
     by_renewal: BTreeSet<(u64, Box<str>)>,
-    files: usize,
+    /// All files that anybody writes.
+    files: BTreeSet<InodeId>,
 }
 
 #[derive(Clone, Debug)]
@@ -27,14 +29,17 @@ impl Leases {
             self.by_renewal.insert((now_ms, client.into()));
         }
         let Some(holder) = self.holders.get_mut(client) else { return };
-        self.files += usize::from(holder.files.insert(file));
+        holder.files.insert(file);
+        self.files.insert(file);
         self.renew(client, now_ms);
     }
 
     /// `client` no longer writes `file`.
     pub(crate) fn remove(&mut self, client: &str, file: InodeId) {
         let Some(holder) = self.holders.get_mut(client) else { return };
-        self.files -= usize::from(holder.files.remove(&file));
+        if holder.files.remove(&file) {
+            self.files.remove(&file);
+        }
         if holder.files.is_empty() {
             self.by_renewal.remove(&(holder.renewed_ms, client.into()));
             self.holders.remove(client);
@@ -76,7 +81,12 @@ impl Leases {
 
     /// Number of files that anybody writes.
     pub(crate) fn count(&self) -> usize {
-        self.files
+        self.files.len()
+    }
+
+    /// Files above an id that anybody writes, by id.
+    pub(crate) fn files_after(&self, after: InodeId) -> impl Iterator<Item = InodeId> {
+        self.files.range((Bound::Excluded(after), Bound::Unbounded)).copied()
     }
 
     /// All pairs of holder and file, in order.
@@ -91,7 +101,8 @@ impl Leases {
         };
         self.by_renewal.len() == self.holders.len()
             && self.by_renewal.iter().all(known)
-            && self.files == self.iter().count()
+            && self.files.len() == self.iter().count()
+            && self.iter().all(|(_, file)| self.files.contains(&file))
     }
 }
 

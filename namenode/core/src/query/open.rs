@@ -15,10 +15,8 @@ impl Asker<'_, '_> {
     ) -> Result<Answer, FsError> {
         self.require_superuser()?;
         let above = self.resolve(below)?.last();
-        let mut ids: Vec<InodeId> = self.state.leases.iter().map(|(_, id)| id).filter(|id| *id > after).collect();
-        ids.sort_unstable();
         let mut files = Vec::new();
-        for id in ids {
+        for id in self.state.leases.files_after(after) {
             let under = self.state.ancestors(id).any(|folder| Some(folder) == above);
             let lease = self.state.reachable(id).and_then(|inode| inode.lease()).filter(|_| under);
             let Some(lease) = lease.filter(|_| !blocking || self.blocks_departure(id)) else { continue };

@@ -5,6 +5,7 @@ mod deletion;
 mod model;
 mod numbers;
 mod placement;
+mod portions;
 mod reading;
 mod recovery;
 mod repair;

@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// Version of the folder's layout that is written; newer ones are refused.
-pub const LAYOUT_VERSION: u32 = 1;
+/// Version of the folder's layout that is written; newer ones are refused, older ones are brought up when they are opened.
+///
+/// 2: the checkpoint's rows have a seal.
+pub const LAYOUT_VERSION: u32 = 2;
 /// File name of the identity.
 pub const VERSION_FILE: &str = "VERSION";
 /// The key that every identity has; the log's segments carry its value too.
@@ -69,6 +71,11 @@ impl Identity {
     /// # Errors
     /// A folder that is not formatted, is newer, or whose file is malformed.
     pub fn read(dir: &Path) -> Result<Self, JournalError> {
+        Self::read_with_layout(dir).map(|(identity, _)| identity)
+    }
+
+    /// As [`Self::read`], with the folder's layout version.
+    pub(crate) fn read_with_layout(dir: &Path) -> Result<(Self, u32), JournalError> {
         let path = dir.join(VERSION_FILE);
         let bad = |what| JournalError::Identity { path: path.clone(), what };
         match fs::metadata(&path) {
@@ -95,7 +102,7 @@ impl Identity {
         }
         let identity = Self(parts);
         identity.check(dir)?;
-        Ok(identity)
+        Ok((identity, found))
     }
 
     /// Refuses a folder whose identity differs in a part that `expected` names.

@@ -8,6 +8,8 @@
 pub mod checkpoint;
 #[cfg(test)]
 mod crash;
+#[cfg(test)]
+mod damage;
 mod error;
 mod group;
 mod identity;

@@ -75,10 +75,14 @@ pub fn open<S: Journaled>(dir: &Path, expected: &Identity, state: S) -> Result<O
         return Err(JournalError::NotFormatted { dir: dir.to_owned() });
     }
     let lock = DirLock::acquire(dir)?;
-    let identity = Identity::read(dir)?;
+    let (identity, layout) = Identity::read_with_layout(dir)?;
     identity.expect(expected, dir)?;
     remove_leftovers(dir)?;
-    let store = SledStore::open(&dir.join(CHECKPOINT_DIR))?;
+    let mut store = SledStore::open(&dir.join(CHECKPOINT_DIR))?;
+    if layout < 2 {
+        store.seal_first()?;
+        identity.write(dir)?;
+    }
     let cluster = identity.get(CLUSTER_ID).unwrap_or_default();
     let Recovered { state, log, stats } = recover(FileDisk::new(dir), &store, cluster, state)?;
     if let Some((segment, torn)) = &stats.torn {

@@ -53,6 +53,11 @@ pub(crate) fn run_log<D: LogDisk>(
             progress.update(|r| r.counters.segments = segments);
         }
     }
+    // After an orderly end damage to the last records can be told from a write that a crash interrupted, as all before the
+    // beginning of a segment was whole.
+    if let Err(error) = log.roll() {
+        tracing::warn!(%error, "the last segment of the edit log was not ended in order");
+    }
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 //! (else it could hold an edit that a crash undoes); rows are synced before the applied sequence, and that before any
 //! segment goes.
 
+mod digest;
 mod memory_store;
 mod sled_store;
 mod slicer;

@@ -2,13 +2,18 @@
 //!
 //! Measured on 0.34.7: its `flush` starts the write-back on Linux and does not wait for the disk, so every sync here also
 //! fsyncs sled's files. One atomic batch of 200,000 rows takes 7 GiB of memory, single inserts 0.2 GiB: rows are inserted
-//! one by one, in key order. Where it finds its file damaged it silently goes back to what it held before the damaged
-//! write, marks included; the log's missing beginning tells.
+//! one by one, in key order. Where it finds a message damaged it silently goes on without it, and often without what follows
+//! in the same half MiB, so that rows are missing or older than they were, while later ones and the marks are there. So a
+//! seal is kept over all rows ([`Digest`]): it is broken, durably, before the first row of a checkpoint changes, and made anew
+//! with the applied mark. While it is broken nothing can be said of the rows, nor need it: a crash may leave any part of what
+//! was not synced, and the log still has all of it.
 
+use super::digest::Digest;
 use super::{CheckpointStore, Mark, RowVisitor};
 use crate::error::JournalError;
 use mammoth_platform::{Deadline, IoContext, SystemClock, durable};
 use mammoth_protocol::Seq;
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -21,6 +26,8 @@ const LOCK_POLL: Duration = Duration::from_millis(10);
 /// First byte of a mark's key, and of a row's.
 const MARK: u8 = 0;
 const ROW: u8 = 1;
+/// Key of the seal: a digest of all rows, or nothing while rows change.
+const SEAL: [u8; 2] = [MARK, 2];
 
 /// A sled database in a folder of its own.
 #[derive(Debug)]
@@ -28,6 +35,20 @@ pub struct SledStore {
     db: sled::Db,
     dir: PathBuf,
     key: Vec<u8>,
+    /// Of the rows as they are now, once they were read.
+    digest: Cell<Option<Digest>>,
+    sealed: bool,
+}
+
+/// What was found in place of a seal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seal {
+    /// None was ever made.
+    Absent,
+    /// Rows were being changed.
+    Broken,
+    /// The rows were these.
+    Whole(Digest),
 }
 
 /// sled panics on some kinds of damage; a start must refuse such a folder in words.
@@ -40,6 +61,19 @@ fn failed(action: &'static str) -> impl Fn(sled::Error) -> JournalError {
     move |error| JournalError::Store { action, reason: error.to_string() }
 }
 
+/// The same, with the folder that it is about.
+fn located(error: JournalError, dir: &Path) -> JournalError {
+    match error {
+        JournalError::Store { action, reason } => {
+            JournalError::Store { action, reason: format!("{}: {reason}", dir.display()) }
+        }
+        JournalError::CorruptCheckpoint { what } => {
+            JournalError::CorruptCheckpoint { what: format!("{}: {what}", dir.display()) }
+        }
+        other => other,
+    }
+}
+
 impl SledStore {
     /// Opens the database in `dir`, or creates it.
     ///
@@ -50,7 +84,8 @@ impl SledStore {
         let config = sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(None);
         let deadline = Deadline::after(&SystemClock, LOCK_WAIT);
         let db = loop {
-            match unpanicked("open", || config.open().map_err(failed("open"))) {
+            let opened = unpanicked("open", || config.open().map_err(failed("open")));
+            match opened.map_err(|error| located(error, dir)) {
                 // The threads of a database that this process has just closed may keep its file for a moment.
                 Err(JournalError::Store { reason, .. })
                     if reason.contains("could not acquire lock") && !deadline.is_over(&SystemClock) =>
@@ -60,7 +95,89 @@ impl SledStore {
                 result => break result?,
             }
         };
-        Ok(Self { db, dir: dir.to_owned(), key: Vec::new() })
+        let mut store = Self { db, dir: dir.to_owned(), key: Vec::new(), digest: Cell::new(None), sealed: false };
+        let seal = unpanicked("open", || store.seal()).map_err(|error| located(error, dir))?;
+        store.sealed = matches!(seal, Seal::Whole(_));
+        Ok(store)
+    }
+
+    /// Makes the seal that a database of the first layout lacks.
+    ///
+    /// # Errors
+    /// The database cannot be read or written.
+    pub(crate) fn seal_first(&mut self) -> Result<(), JournalError> {
+        let first = |store: &Self| {
+            Ok(store.seal()? == Seal::Absent && store.count_rows(&mut |_, _| Ok(()))? != Digest::default())
+        };
+        if unpanicked("read", || first(self)).map_err(|error| located(error, &self.dir))? {
+            self.make_seal()?;
+            self.sync()?;
+        }
+        Ok(())
+    }
+
+    /// Leaves it as the first layout was.
+    #[cfg(test)]
+    pub(crate) fn forget_seal(&mut self) -> Result<(), JournalError> {
+        self.db.remove(SEAL).map_err(failed("unseal"))?;
+        self.sync()
+    }
+
+    fn seal(&self) -> Result<Seal, JournalError> {
+        match self.db.get(SEAL).map_err(failed("read the seal of"))? {
+            None => Ok(Seal::Absent),
+            Some(bytes) if bytes.is_empty() => Ok(Seal::Broken),
+            Some(bytes) => Digest::decode(&bytes).map(Seal::Whole).ok_or_else(|| JournalError::CorruptCheckpoint {
+                what: format!("its seal of {} bytes is none", bytes.len()),
+            }),
+        }
+    }
+
+    /// Gives all rows to `visit`, and tells what they are.
+    fn count_rows(&self, visit: &mut RowVisitor<'_>) -> Result<Digest, JournalError> {
+        let mut digest = Digest::default();
+        for row in self.db.scan_prefix([ROW]) {
+            let (key, value) = row.map_err(failed("read a row of"))?;
+            let key = key.get(1..).unwrap_or_default();
+            digest.put(key, &value);
+            visit(key, &value)?;
+        }
+        self.digest.set(Some(digest));
+        Ok(digest)
+    }
+
+    /// The digest of the rows as they are; reads them if nobody has yet.
+    fn known(&self) -> Result<Digest, JournalError> {
+        match self.digest.get() {
+            Some(digest) => Ok(digest),
+            None => self.count_rows(&mut |_, _| Ok(())),
+        }
+    }
+
+    /// Rows are about to change: from here to the next seal a crash may leave any part of them.
+    fn break_seal(&mut self) -> Result<(), JournalError> {
+        self.known()?;
+        if self.sealed {
+            self.db.insert(SEAL, &[]).map_err(failed("break the seal of"))?;
+            self.sync()?;
+            self.sealed = false;
+        }
+        Ok(())
+    }
+
+    fn make_seal(&mut self) -> Result<(), JournalError> {
+        let digest = self.known()?;
+        self.db.insert(SEAL, &digest.encode()).map_err(failed("seal"))?;
+        self.sealed = true;
+        Ok(())
+    }
+
+    /// What `old` was under this key is not there any more, what `new` is, is.
+    fn changed(&self, key: &[u8], old: Option<&[u8]>, new: Option<&[u8]>) {
+        let mut digest = self.digest.get().unwrap_or_default();
+        old.into_iter().for_each(|old| digest.take(key, old));
+        new.into_iter().for_each(|new| digest.put(key, new));
+        self.digest.set(Some(digest));
     }
 }
 
@@ -93,16 +210,24 @@ fn sync_tree(dir: &Path) -> Result<(), JournalError> {
 
 impl CheckpointStore for SledStore {
     fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), JournalError> {
-        self.db.insert(row_key(&mut self.key, key), value).map_err(failed("write a row of"))?;
+        self.break_seal()?;
+        let old = self.db.insert(row_key(&mut self.key, key), value).map_err(failed("write a row of"))?;
+        self.changed(key, old.as_deref(), Some(value));
         Ok(())
     }
 
     fn delete(&mut self, key: &[u8]) -> Result<(), JournalError> {
-        self.db.remove(row_key(&mut self.key, key)).map_err(failed("delete a row of"))?;
+        self.break_seal()?;
+        let old = self.db.remove(row_key(&mut self.key, key)).map_err(failed("delete a row of"))?;
+        self.changed(key, old.as_deref(), None);
         Ok(())
     }
 
     fn set_mark(&mut self, mark: Mark, seq: Seq) -> Result<(), JournalError> {
+        if mark == Mark::Applied {
+            // All rows are synced by then.
+            self.make_seal()?;
+        }
         self.db.insert([MARK, mark as u8], &seq.0.to_be_bytes()).map_err(failed("write a mark of"))?;
         Ok(())
     }
@@ -113,7 +238,8 @@ impl CheckpointStore for SledStore {
     }
 
     fn mark(&self, mark: Mark) -> Result<Seq, JournalError> {
-        let Some(value) = self.db.get([MARK, mark as u8]).map_err(failed("read a mark of"))? else {
+        let get = || self.db.get([MARK, mark as u8]).map_err(failed("read a mark of"));
+        let Some(value) = unpanicked("read", get).map_err(|error| located(error, &self.dir))? else {
             return Ok(Seq(0));
         };
         let bytes = value.as_ref().try_into().map_err(|_| JournalError::CorruptCheckpoint {
@@ -123,12 +249,17 @@ impl CheckpointStore for SledStore {
     }
 
     fn for_each(&self, visit: &mut RowVisitor<'_>) -> Result<(), JournalError> {
-        unpanicked("read", || {
-            for row in self.db.scan_prefix([ROW]) {
-                let (key, value) = row.map_err(failed("read a row of"))?;
-                visit(key.get(1..).unwrap_or_default(), &value)?;
-            }
-            Ok(())
-        })
+        let read = || {
+            let seal = self.seal()?;
+            let found = self.count_rows(visit)?;
+            let what = match seal {
+                Seal::Whole(written) if found != written => found.difference(written),
+                Seal::Absent if found != Digest::default() => "it has rows and no seal".to_owned(),
+                _ => return Ok(()),
+            };
+            // A row more or less is a file more or less.
+            Err(JournalError::CorruptCheckpoint { what })
+        };
+        unpanicked("read", read).map_err(|error| located(error, &self.dir))
     }
 }

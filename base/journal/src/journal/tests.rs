@@ -139,7 +139,7 @@ fn a_checkpoint_shortens_the_log_and_the_replay() {
     run.drive("all is released", |r| r.released.len() == 400);
     let expected = run.toy.rows.clone();
     run.end();
-    assert_eq!(disk.segments().unwrap(), [Seq(301)], "the log before the checkpoint is gone");
+    assert_eq!(disk.segments().unwrap(), [Seq(301), Seq(401)], "the log before the checkpoint is gone");
     let again = recover(disk, &store, "CID-run", Toy::empty()).unwrap();
     assert_eq!((again.stats.records_replayed, again.stats.applied), (100, Seq(300)));
     assert_eq!(again.state.rows, expected);
@@ -254,11 +254,11 @@ fn folders_that_are_not_ours_are_refused_by_name() {
 
     let version = dir.path().join("VERSION");
     let text = std::fs::read_to_string(&version).unwrap();
-    assert_eq!(text, "layout_version=1\ncluster_id=CID-1\nnamespace_id=42\n");
+    assert_eq!(text, "layout_version=2\ncluster_id=CID-1\nnamespace_id=42\n");
     for (from, to, error) in [
-        ("layout_version=1", "layout_version=2", "has layout version 2; this program reads versions up to 1"),
-        ("layout_version=1", "layout_version=x", "`x` is no layout_version"),
-        ("layout_version=1\n", "", "there is no layout_version"),
+        ("layout_version=2", "layout_version=3", "has layout version 3; this program reads versions up to 2"),
+        ("layout_version=2", "layout_version=x", "`x` is no layout_version"),
+        ("layout_version=2\n", "", "there is no layout_version"),
         ("cluster_id=CID-1", "cluster_id", "`cluster_id` is not key=value"),
         ("cluster_id=CID-1", "cluster_id=CID-2", "it belongs to cluster CID-1, not to CID-2"),
     ] {
@@ -287,6 +287,12 @@ fn a_damaged_file_is_refused_and_a_torn_one_is_cut() {
     run.end();
     let path = dir.path().join(segment_name(Seq(1)));
     let good = std::fs::read(&path).unwrap();
+    // After an orderly end nothing can be torn.
+    std::fs::write(&path, &good[..good.len() - 3]).unwrap();
+    let error = open(dir.path(), &identity("1"), Toy::empty()).unwrap_err().to_string();
+    assert!(error.contains(&segment_name(Seq(1))) && error.ends_with("further segments follow"), "{error}");
+    // A killed process leaves no segment without records.
+    std::fs::remove_file(dir.path().join(segment_name(Seq(21)))).unwrap();
     let mut bad = good.clone();
     bad[good.len() / 2] ^= 4;
     std::fs::write(&path, &bad).unwrap();

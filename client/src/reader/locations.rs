@@ -96,7 +96,10 @@ fn visible_len(shared: &Arc<ClientShared>, path: &DfsPath, found: &BlockLocation
             }
         }
     }
-    if refused == last.nodes.len() {
+    if last.nodes.is_empty() {
+        // It has a pipeline, whose datanodes may hold acknowledged bytes: they have not told a namenode that restarted yet.
+        causes.push("the namenode knows none of its datanodes at present".to_owned());
+    } else if refused == last.nodes.len() {
         // Its writer has not sent a byte yet.
         return Ok(found.file_len);
     }

@@ -169,3 +169,31 @@ fn files_and_their_bytes_are_there_after_kill_and_restart_of_everything() {
     }
     assert_eq!(cluster.cat("/kept"), bytes);
 }
+
+/// A namenode that has just started has not heard of the datanodes of a block that is being written: what was flushed is not
+/// gone, it is only not known where it is.
+#[test]
+fn a_reader_of_an_open_file_waits_for_the_datanodes_of_its_block() {
+    let cluster = Cluster::start(Options::fast());
+    let bytes = bytes_of(10, 300_000);
+    let mut writer = client(&cluster).create(&path("/open"), CreateOptions::default()).expect("created");
+    std::io::Write::write_all(&mut writer, &bytes).expect("written");
+    writer.hflush().expect("flushed");
+    let datanodes = ["datanode-1", "datanode-2", "datanode-3"];
+    cluster.kill("namenode");
+    datanodes.iter().for_each(|name| cluster.signal(name, Signal::STOP));
+    cluster.restart("namenode").ok();
+    let mut run = None;
+    std::thread::scope(|scope| {
+        scope.spawn(|| run = Some(cluster.dfs(&["cat", "/open"])));
+        poll("the reader has asked", Duration::from_secs(30), || {
+            let page = cluster.page("namenode", "/metrics")?;
+            let asked = page.lines().find(|line| line.contains("operation=\"block_locations\""));
+            let asked = asked.and_then(|line| line.split_whitespace().last()).unwrap_or("0");
+            if asked == "0" { Err("not yet".to_owned()) } else { Ok(()) }
+        });
+        datanodes.iter().for_each(|name| cluster.signal(name, Signal::CONT));
+    });
+    let run = run.expect("it ran").ok();
+    assert!(run.out == bytes, "{} bytes of {}", run.out.len(), bytes.len());
+}

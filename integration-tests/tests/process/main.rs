@@ -3,6 +3,7 @@
 mod harness;
 
 mod bad_input;
+mod broken_disks;
 mod buffers;
 mod compare;
 mod corruption;
@@ -14,13 +15,17 @@ mod full_disks;
 mod jobs;
 mod leases;
 mod lengths;
+mod log_damage;
+mod lost_answers;
 mod memory;
 mod namenode_crash;
 mod operator;
 mod outside;
 mod pages;
+mod partitions;
 mod pipeline;
 mod readme;
+mod reliability;
 mod replication;
 mod rubbish;
 mod shell;

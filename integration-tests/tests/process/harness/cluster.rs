@@ -1,6 +1,6 @@
 //! A real cluster in a temporary folder, every daemon a process, any free ports. When a test ends, nothing of it may remain.
 
-use super::disks::{SmallDisks, fill};
+use super::disks::{Disk, SmallDisks, fill};
 use super::poll;
 use super::programs::{Run, program, run};
 use rustix::process::{Pid, Signal};
@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// What fills a disk.
 const FILLER: &str = "filler";
+/// What a disk that can break is made of.
+const DISK_FILE: &str = "disk";
 
 /// How a test's cluster differs from the default.
 #[derive(Clone, Debug)]
@@ -25,11 +27,13 @@ pub(crate) struct Options {
     pub(crate) embedded: bool,
     /// Daemons whose data lies on a file system of so many MiB.
     pub(crate) disks: Vec<(String, u64)>,
+    /// Of these, the one whose disk can break.
+    pub(crate) breaks: Option<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { datanodes: 3, tasktrackers: 0, settings: Vec::new(), embedded: false, disks: Vec::new() }
+        Self { datanodes: 3, tasktrackers: 0, settings: Vec::new(), embedded: false, disks: Vec::new(), breaks: None }
     }
 }
 
@@ -81,6 +85,12 @@ impl Options {
         self
     }
 
+    /// The data of this daemon lies on a disk of so many MiB that can break.
+    pub(crate) fn breaking_disk(mut self, name: &str, mib: u64) -> Self {
+        self.breaks = Some(name.to_owned());
+        self.disks(&[name], mib)
+    }
+
     fn defines(&self) -> Vec<String> {
         self.settings.iter().flat_map(|(key, value)| ["-D".to_owned(), format!("{key}={value}")]).collect()
     }
@@ -106,11 +116,36 @@ impl Cluster {
     /// Why it cannot.
     #[track_caller]
     pub(crate) fn start_on_disks(options: Options) -> Result<Self, String> {
-        let dir = tempfile::Builder::new().prefix("mammoth-test-").tempdir().expect("a temporary folder");
+        Self::start_in(Self::fresh_folder(), options)
+    }
+
+    /// A folder for a cluster.
+    pub(crate) fn fresh_folder() -> tempfile::TempDir {
+        tempfile::Builder::new().prefix("mammoth-test-").tempdir().expect("a temporary folder")
+    }
+
+    /// As [`Self::start_on_disks`], in a folder that somebody has looked at before.
+    ///
+    /// # Errors
+    /// As [`Self::start_on_disks`].
+    #[track_caller]
+    pub(crate) fn start_in(dir: tempfile::TempDir, options: Options) -> Result<Self, String> {
         let folder = |name: &str| dir.path().join("data").join(name);
-        let disks: Vec<_> = options.disks.iter().map(|(name, mib)| (folder(name), *mib)).collect();
+        let kind = |name: &String| {
+            if options.breaks.as_ref() == Some(name) { Disk::Breaks(dir.path().join(DISK_FILE)) } else { Disk::Fills }
+        };
+        let disks: Vec<_> = options.disks.iter().map(|(name, mib)| (folder(name), *mib, kind(name))).collect();
         let disks = if disks.is_empty() { None } else { Some(SmallDisks::mount(&disks)?) };
         let cluster = Self { dir, options, disks };
+        for _ in 0..4 {
+            let up = cluster.up();
+            if up.code == 0 {
+                return Ok(cluster);
+            }
+            // Somebody else took a port between its choice and its use.
+            assert!(up.err.contains("Address already in use"), "{}", up.err);
+            std::fs::remove_file(cluster.dir.path().join("plan.json")).expect("the plan is there");
+        }
         cluster.up().ok();
         Ok(cluster)
     }
@@ -188,6 +223,26 @@ impl Cluster {
         fill(&self.data(name).join(FILLER), left);
     }
 
+    /// The disk breaks: nothing of it can be read that is not in memory, and what is in memory of its files is forgotten.
+    pub(crate) fn break_disk(&self, name: &str) {
+        let files = files_below(&self.data(name));
+        for file in &files {
+            let Ok(file) = std::fs::File::open(file) else { continue };
+            file.sync_all().expect("the disk still works");
+        }
+        let disk = self.dir.path().join(DISK_FILE);
+        std::fs::OpenOptions::new().write(true).open(&disk).and_then(|disk| disk.set_len(4096)).expect("cut");
+        for file in &files {
+            let Ok(file) = std::fs::File::open(file) else { continue };
+            rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).expect("forgotten");
+        }
+        let devices =
+            run(Command::new("losetup").args(["-n", "-O", "NAME", "-j"]).arg(&disk), b"", Duration::from_secs(10));
+        for device in devices.ok().text().lines() {
+            run(Command::new("blockdev").args(["--flushbufs", device.trim()]), b"", Duration::from_secs(10)).ok();
+        }
+    }
+
     /// That somebody makes room again.
     pub(crate) fn make_room(&self, name: &str) {
         std::fs::remove_file(self.data(name).join(FILLER)).expect("the filler is there");
@@ -196,6 +251,11 @@ impl Cluster {
     /// The log of a daemon.
     pub(crate) fn log(&self, name: &str) -> String {
         std::fs::read_to_string(self.dir.path().join("logs").join(format!("{name}.log"))).expect("a log")
+    }
+
+    /// What the daemons and the shell are told besides the defaults.
+    pub(crate) fn settings(&self) -> &[(String, String)] {
+        &self.options.settings
     }
 
     /// Sends a signal to a daemon.
@@ -342,7 +402,8 @@ impl Cluster {
         };
         let number = |value: &Value| value.as_u64().ok_or_else(|| format!("no number in {answer}"));
         let block = |block: &Value| -> Result<BlockOf, String> {
-            Ok(BlockOf { stamp: number(&block["block"]["stamp"])?, ports: ports(block) })
+            let id = block["block"]["id"].as_i64().ok_or_else(|| format!("no id in {answer}"))?;
+            Ok(BlockOf { id, stamp: number(&block["block"]["stamp"])?, ports: ports(block) })
         };
         list.iter().map(block).collect()
     }
@@ -356,6 +417,8 @@ impl Cluster {
 /// What the namenode says of a block.
 #[derive(Clone, Debug)]
 pub(crate) struct BlockOf {
+    /// Its id.
+    pub(crate) id: i64,
     /// Its generation stamp.
     pub(crate) stamp: u64,
     /// Data-transfer ports of the datanodes that have it or write it.

@@ -1,5 +1,7 @@
-//! Disks that really fill: small file systems in memory, mounted in a mount namespace of the cluster's own, so that nothing of
-//! them can stay behind. Needs no privilege where users may make namespaces, otherwise root.
+//! Disks that really fill, and disks that really break: small file systems, mounted in a mount namespace of the cluster's own,
+//! so that nothing of them can stay behind. A disk that fills is one in memory; it needs no privilege where users may make
+//! namespaces, otherwise root. A disk that breaks is a file, used as a disk by the system (a loop device) and cut to nothing
+//! when it is to break, so that what is read and written gives true I/O errors; it needs root.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::process::CommandExt;
@@ -14,21 +16,37 @@ pub(crate) struct SmallDisks {
     enter: Vec<String>,
 }
 
+/// What a small disk can do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Disk {
+    /// It fills.
+    Fills,
+    /// It fills, and breaks when this file is cut.
+    Breaks(PathBuf),
+}
+
 impl SmallDisks {
     /// Mounts a file system of so many MiB on each of these folders.
     ///
     /// # Errors
     /// This machine allows it neither way; what each of them said.
-    pub(crate) fn mount(disks: &[(PathBuf, u64)]) -> Result<Self, String> {
+    pub(crate) fn mount(disks: &[(PathBuf, u64, Disk)]) -> Result<Self, String> {
         let as_user = Self::try_mount(disks, &["--user", "--map-root-user"]);
         as_user.or_else(|first| Self::try_mount(disks, &[]).map_err(|second| format!("{first}; {second}")))
     }
 
-    fn try_mount(disks: &[(PathBuf, u64)], namespaces: &[&str]) -> Result<Self, String> {
+    fn try_mount(disks: &[(PathBuf, u64, Disk)], namespaces: &[&str]) -> Result<Self, String> {
         let mut script = String::from("set -e\n");
-        for (path, mib) in disks {
+        for (path, mib, disk) in disks {
             let path = path.display();
-            script += &format!("mkdir -p '{path}'\nmount -t tmpfs -o size={mib}m,mode=700 small '{path}'\n");
+            script += &match disk {
+                Disk::Fills => format!("mkdir -p '{path}'\nmount -t tmpfs -o size={mib}m,mode=700 small '{path}'\n"),
+                Disk::Breaks(file) => format!(
+                    "mkdir -p '{path}'\ntruncate -s {mib}M '{0}'\nmkfs.ext4 -q -O ^has_journal '{0}'\n\
+                     mount -o loop,errors=continue '{0}' '{path}'\nrmdir '{path}/lost+found'\n",
+                    file.display()
+                ),
+            };
         }
         script += "echo mounted\nexec cat\n";
         let mut unshare = Command::new("unshare");

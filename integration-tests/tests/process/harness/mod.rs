@@ -4,12 +4,18 @@ mod cluster;
 mod data;
 mod disks;
 mod programs;
+mod proxy;
 mod recorder;
+mod steps;
+mod wired;
 
-pub(crate) use cluster::{Cluster, Options, alive, files_below};
+pub(crate) use cluster::{BlockOf, Cluster, Options, alive, files_below};
 pub(crate) use data::{Random, bytes_of, words_of};
 pub(crate) use programs::{Run, program, run};
+pub(crate) use proxy::{Flow, Trap, Way};
 pub(crate) use recorder::{Recorder, Recording};
+pub(crate) use steps::StepClient;
+pub(crate) use wired::{LIMIT, NAMES, Wired};
 
 use std::time::{Duration, Instant};
 

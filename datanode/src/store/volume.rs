@@ -201,14 +201,17 @@ impl Volume {
         }
     }
 
-    /// Tries whether the volume can still be written and read; a full disk counts as working.
+    /// Tries whether the volume can still be written and read, in the folder of what is being copied and in the one of what
+    /// the volume remembers, as a disk may fail in parts; a full disk counts as working.
     pub(crate) fn probe(&self) -> Result<()> {
         let _one_at_a_time = self.probing.lock().unwrap_or_else(PoisonError::into_inner);
-        let path = self.dirs.tmp.join("probe");
-        match probe_file(&path) {
-            Err(error) if error.is_no_space() => Ok(()),
-            other => other,
+        for folder in [&self.dirs.tmp, &self.root.join("current")] {
+            match probe_file(&folder.join("probe")) {
+                Err(error) if error.is_no_space() => {}
+                other => other?,
+            }
         }
+        Ok(())
     }
 }
 

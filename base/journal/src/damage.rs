@@ -14,6 +14,8 @@ use mammoth_protocol::journaled::Journaled;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+type StoredRows = BTreeMap<Vec<u8>, Vec<u8>>;
+
 const CLUSTER: &str = "CID-damage";
 
 fn copy_tree(from: &Path, to: &Path) {
@@ -174,11 +176,11 @@ fn a_segment_that_is_gone_is_missed() {
 }
 
 /// A store of some thousand rows after six checkpoints, each of which changed a part, with the next one begun if `midway`.
-fn checkpoints(dir: &Path, midway: bool) -> (SledStore, BTreeMap<Vec<u8>, Vec<u8>>) {
+fn checkpoints(dir: &Path, midway: bool) -> (SledStore, StoredRows) {
     let random = SeededEntropy::new(14);
     let mut store = SledStore::open(dir).unwrap();
     let mut rows = BTreeMap::new();
-    let change = |store: &mut SledStore, rows: &mut BTreeMap<Vec<u8>, Vec<u8>>, parts: u64| {
+    let change = |store: &mut SledStore, rows: &mut StoredRows, parts: u64| {
         for key in 0..3000_u64 {
             let chance = random.next_u64() % parts;
             let (key, value) = (key.to_be_bytes().to_vec(), random.next_u64().to_be_bytes().repeat(8));
@@ -204,7 +206,7 @@ fn checkpoints(dir: &Path, midway: bool) -> (SledStore, BTreeMap<Vec<u8>, Vec<u8
     (store, rows)
 }
 
-fn read(dir: &Path) -> Result<(Seq, BTreeMap<Vec<u8>, Vec<u8>>), JournalError> {
+fn read(dir: &Path) -> Result<(Seq, StoredRows), JournalError> {
     let store = SledStore::open(dir)?;
     let mut rows = BTreeMap::new();
     store.for_each(&mut |key, value| {
@@ -215,7 +217,7 @@ fn read(dir: &Path) -> Result<(Seq, BTreeMap<Vec<u8>, Vec<u8>>), JournalError> {
 }
 
 /// Damages a copy of a store at many places, one at a time; counts what was refused, and what went back to an older whole.
-fn damaged_everywhere(good: &Path, work: &Path, rows: &BTreeMap<Vec<u8>, Vec<u8>>, seed: u64) -> (u32, u32, u32) {
+fn damaged_everywhere(good: &Path, work: &Path, rows: &StoredRows, seed: u64) -> (u32, u32, u32) {
     let random = SeededEntropy::new(seed);
     let (mut refused, mut back, mut whole) = (0, 0, 0);
     let files: Vec<PathBuf> = std::fs::read_dir(good)

@@ -103,6 +103,11 @@ fn a_call_whose_answer_dies_with_the_namenode_is_answered_by_the_next_one() {
         wired.rpc.lose();
         wired.cluster.restart("namenode").ok();
         assert_eq!(client.done(), said, "{step}");
+        // The next call is a new one, which safe mode would refuse.
+        poll("safe mode ends", LIMIT, || {
+            let mode = wired.cluster.status()?["health"]["safe_mode"].to_string();
+            if mode == "\"Off\"" { Ok(()) } else { Err(mode) }
+        });
     }
     assert_eq!(names(&onlooker), ["c"]);
 }

@@ -85,8 +85,11 @@ fn cut_in_the_pipeline(place: usize, appending: bool) {
         let what = format!("{cut:?} at place {place}");
         let wired = Wired::start();
         let (client, pipeline) = begun(&wired, appending);
+        let stamp = || wired.cluster.blocks("/a").expect("blocks")[0].stamp;
+        let before = stamp();
         cut.ways().iter().for_each(|way| wired.transfer(&pipeline[place]).set(*way, Flow::Swallow));
         goes_on(&wired, client, &what);
+        assert!(stamp() > before, "{what}: the pipeline was not rebuilt, so nothing was cut");
         mended(&wired, &what);
     });
 }

@@ -226,12 +226,10 @@ impl Cluster {
     /// The disk breaks: nothing of it can be read that is not in memory, and what is in memory of its files is forgotten.
     pub(crate) fn break_disk(&self, name: &str) {
         let files = files_below(&self.data(name));
-        for file in &files {
-            let Ok(file) = std::fs::File::open(file) else { continue };
-            file.sync_all().expect("the disk still works");
-        }
+        let folder = std::fs::File::open(self.data(name)).expect("the disk still works");
+        rustix::fs::syncfs(&folder).expect("the disk still works");
         let disk = self.dir.path().join(DISK_FILE);
-        std::fs::OpenOptions::new().write(true).open(&disk).and_then(|disk| disk.set_len(4096)).expect("cut");
+        std::fs::OpenOptions::new().write(true).open(&disk).and_then(|disk| disk.set_len(0)).expect("cut");
         for file in &files {
             let Ok(file) = std::fs::File::open(file) else { continue };
             rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).expect("forgotten");

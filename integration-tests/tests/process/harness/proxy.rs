@@ -379,24 +379,23 @@ impl Pump {
     fn frame(&mut self, frame: Vec<u8>) -> Option<()> {
         let armed = self.link.shared.lock().trap;
         let body = Bytes::copy_from_slice(&frame[4..]);
-        let mut watched = self.link.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        match (self.way, armed) {
-            (Way::Up, Some(Trap::Reply(method))) => {
-                if let Ok(Incoming::Call(call)) = decode_request(body)
-                    && call.method == method
-                {
-                    watched.push(call.reply_to.call_id);
-                }
+        let link = Arc::clone(&self.link);
+        let mut watched = link.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(Trap::Reply(wanted)) = armed else {
+            drop(watched);
+            return self.deliver(&frame);
+        };
+        if self.way == Way::Up {
+            if let Ok(Incoming::Call(call)) = decode_request(body)
+                && call.method == wanted
+            {
+                watched.push(call.reply_to.call_id);
             }
-            (Way::Down, Some(Trap::Reply(_))) if !watched.is_empty() => {
-                if decode_response(body).is_ok_and(|answer| watched.contains(&answer.call_id)) {
-                    watched.clear();
-                    drop(watched);
-                    self.catch(armed)?;
-                    return self.deliver(&frame);
-                }
-            }
-            _ => {}
+        } else if decode_response(body).is_ok_and(|answer| watched.contains(&answer.call_id)) {
+            watched.clear();
+            drop(watched);
+            self.catch(armed)?;
+            return self.deliver(&frame);
         }
         drop(watched);
         self.deliver(&frame)

@@ -5,7 +5,7 @@ use rustix::process::{Pid, Signal};
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 /// Longer than any step takes whose end is waited for.
@@ -51,10 +51,7 @@ impl StepClient {
 
     /// How the step that it was given last ended; `None` if it is gone, or does not say within the time.
     pub(crate) fn answer_within(&mut self, limit: Duration) -> Option<String> {
-        match self.answers.recv_timeout(limit) {
-            Ok(answer) => Some(answer),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        self.answers.recv_timeout(limit).ok()
     }
 
     /// The answer to the step that it was given last, which must be that it is done: what it says besides.

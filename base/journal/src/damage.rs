@@ -183,7 +183,7 @@ fn checkpoints(dir: &Path, midway: bool) -> (SledStore, StoredRows) {
     let change = |store: &mut SledStore, rows: &mut StoredRows, parts: u64| {
         for key in 0..3000_u64 {
             let chance = random.next_u64() % parts;
-            let (key, value) = (key.to_be_bytes().to_vec(), random.next_u64().to_be_bytes().repeat(8));
+            let (key, value) = (key.to_be_bytes().to_vec(), random.next_u64().to_be_bytes().repeat(80));
             if chance == 0 {
                 store.put(&key, &value).unwrap();
                 rows.insert(key, value);

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "rpc.proto",
     "security.proto",
     "acl.proto",
@@ -12,6 +12,7 @@ const FILES: [&str; 10] = [
     "blocks.proto",
     "admin.proto",
     "datanode.proto",
+    "namenode.proto",
     "datatransfer.proto",
 ];
 

@@ -147,6 +147,28 @@ impl DfsClient {
             .map(|_: hdfs::SaveNamespaceResponseProto| ())
     }
 
+    /// Bounds what each datanode may use for moves of the balancer, bytes a second, until the namenode or the datanode is
+    /// started anew; 0 changes nothing.
+    ///
+    /// # Errors
+    /// The caller may not administrate.
+    pub fn set_balancer_bandwidth(&self, bytes_per_second: u64) -> Result<(), ClientError> {
+        let Ok(bandwidth) = i64::try_from(bytes_per_second) else {
+            return Err(ClientError::Invalid(format!("bandwidth {bytes_per_second}: too much")));
+        };
+        self.call("setBalancerBandwidth", &hdfs::SetBalancerBandwidthRequestProto { bandwidth })
+            .map(|_: hdfs::SetBalancerBandwidthResponseProto| ())
+    }
+
+    /// Has the namenode write what repair and deletion have to do into a file of its log folder.
+    ///
+    /// # Errors
+    /// The caller may not administrate; a name that is no plain one; the namenode has no log folder.
+    pub fn meta_save(&self, file: &str) -> Result<(), ClientError> {
+        self.call("metaSave", &hdfs::MetaSaveRequestProto { filename: file.to_owned() })
+            .map(|_: hdfs::MetaSaveResponseProto| ())
+    }
+
     /// The files at or below a path that somebody writes; with `blocking` those only whose last block is being written to a
     /// datanode that is to leave.
     ///

@@ -23,6 +23,7 @@
 //! ```
 
 mod admin;
+mod balancer;
 mod checksum;
 mod client;
 mod config;
@@ -38,6 +39,7 @@ mod text_stream;
 mod types;
 mod writer;
 
+pub use balancer::{Balancer, BalancerConfig, BalancerEnd, BalancerIteration};
 pub use checksum::{ChecksumCombine, FileChecksum};
 pub use client::{DfsClient, Listing};
 pub use config::{ClientConfig, Components, ReplaceDatanode, ReplacePolicy};

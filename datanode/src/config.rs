@@ -68,6 +68,10 @@ pub struct DatanodeConfig {
     pub full_report: Duration,
     /// Copies to other datanodes at the same time.
     pub copies_max: usize,
+    /// Moves of the balancer at the same time.
+    pub moves_max: usize,
+    /// Bytes a second of all moves together.
+    pub balance_rate: u64,
     /// Time in which every replica is verified once; `None` = never.
     pub scan_period: Option<Duration>,
     /// Bytes a second and volume that verifying reads; 0 = no verifying.
@@ -106,6 +110,8 @@ impl DatanodeConfig {
             heartbeat: millis(settings.millis(keys::DFS_HEARTBEAT_INTERVAL)?),
             full_report: millis(settings.millis(keys::DFS_BLOCKREPORT_INTERVAL)?),
             copies_max: settings.int(keys::DFS_NAMENODE_REPLICATION_MAX_STREAMS_HARD_LIMIT)?,
+            moves_max: settings.int(keys::DFS_DATANODE_BALANCE_MAX_CONCURRENT_MOVES)?,
+            balance_rate: settings.bytes(keys::DFS_DATANODE_BALANCE_BANDWIDTH_PER_SEC)?,
             scan_period: scan_period(settings.int(keys::DFS_DATANODE_SCAN_PERIOD_HOURS)?),
             scan_rate: settings.bytes(keys::DFS_BLOCK_SCANNER_VOLUME_BYTES_PER_SECOND)?,
             transfers: TransferRules {

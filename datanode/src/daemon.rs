@@ -10,7 +10,7 @@ use crate::orders::{Orders, Remover};
 use crate::registration::Registration;
 use crate::report::Reporter;
 use crate::store::{LockedVolumes, Opening, ScrubRules, Store, StoreRules};
-use crate::transfer::{Context, Counters, Server, Sockets};
+use crate::transfer::{Balance, Context, Counters, Server, Sockets};
 use mammoth_net::data::domain;
 use mammoth_platform::settings::{Addr, Key};
 use mammoth_platform::{Clock, Entropy, Shutdown, SystemClock, SystemEntropy, Workers, keys, process};
@@ -275,6 +275,7 @@ fn share(config: DatanodeConfig, components: Components, locked: LockedVolumes, 
         store: Arc::new(OnceLock::new()),
         rules: config.transfers.clone(),
         counters: Counters::default(),
+        balance: Balance::new(Arc::clone(&clock), shutdown.clone(), config.moves_max, config.balance_rate),
         sockets: Arc::new(Sockets::default()),
         local_sockets: Arc::new(Sockets::default()),
     });

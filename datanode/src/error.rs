@@ -193,6 +193,12 @@ pub enum DatanodeError {
         /// Its words.
         reason: String,
     },
+    /// Moves of the balancer are bounded.
+    #[error("not able to take part in a move: the quota of {max} at a time is exceeded")]
+    TooManyMoves {
+        /// So many at a time.
+        max: usize,
+    },
     /// A request that this datanode does not serve.
     #[error("{0}")]
     Unsupported(String),

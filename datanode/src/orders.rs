@@ -100,6 +100,7 @@ impl Orders {
                     blocks.iter().for_each(|block| store.suspects().add(block.id));
                 }
             }
+            DnCommand::BalanceRate { bytes_per_second } => self.transfers.balance.set_rate(bytes_per_second),
             // Whoever talks to the namenode does these itself.
             DnCommand::Register | DnCommand::FullReport { .. } => {}
         }

@@ -5,9 +5,9 @@ use crate::layout::{Role, is_for_clients};
 use crate::processes::LISTENING;
 use mammoth_platform::settings::Settings;
 use mammoth_platform::shutdown::Shutdown;
-use mammoth_platform::{signals, telemetry};
+use mammoth_platform::{keys, signals, telemetry};
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// A daemon of any kind that runs in this process.
@@ -152,7 +152,11 @@ pub fn main(role: Role, args: &Daemon) -> ExitCode {
 
 fn run(role: Role, args: &Daemon) -> Result<(), String> {
     telemetry::start(args.log.as_deref()).map_err(|e| e.to_string())?;
-    let settings = load_settings(&args.settings)?;
+    let mut settings = load_settings(&args.settings)?;
+    let log_dir = args.log.as_deref().and_then(Path::parent);
+    if let (Some(dir), false) = (log_dir, settings.is_given(keys::HADOOP_LOG_DIR.name())) {
+        settings.set(keys::HADOOP_LOG_DIR.name(), dir.display().to_string());
+    }
     let stop = Shutdown::new();
     signals::on_terminate(&stop).map_err(|e| e.to_string())?;
     let handle = DaemonHandle::start(role, &settings)?;

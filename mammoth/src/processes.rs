@@ -94,6 +94,8 @@ pub fn daemon_settings(dir: &ClusterDir, planned: &PlannedDaemon, plan: &Plan) -
     match planned.role {
         Role::Namenode => {
             set("dfs.namenode.name.dir", data);
+            let logs = dir.log(&planned.name);
+            set("hadoop.log.dir", logs.parent().unwrap_or(&logs).display().to_string());
             set("dfs.namenode.rpc-address", text(addrs.rpc));
             set("dfs.namenode.http-address", addrs.http.to_string());
         }

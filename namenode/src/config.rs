@@ -40,6 +40,8 @@ pub struct NamenodeConfig {
     pub hosts: HostFiles,
     /// Who says in which racks they are.
     pub racks: RackSource,
+    /// Folder for what is written for people to read.
+    pub log_dir: Option<PathBuf>,
     /// Growth of the edit log, in bytes, that starts a checkpoint.
     pub checkpoint_bytes: u64,
     /// Milliseconds after which a checkpoint starts if anything is new.
@@ -91,6 +93,7 @@ impl NamenodeConfig {
                 exclude: file(settings, keys::DFS_HOSTS_EXCLUDE)?,
             },
             racks: rack_source(settings)?,
+            log_dir: file(settings, keys::HADOOP_LOG_DIR)?,
             checkpoint_bytes: settings.bytes(keys::MAMMOTH_JOURNAL_CHECKPOINT_BYTES)?,
             checkpoint_interval_ms: settings.millis(keys::MAMMOTH_JOURNAL_CHECKPOINT_INTERVAL)?,
             rpc_threads: (std::thread::available_parallelism().map_or(1, usize::from) / 2).clamp(1, 8),
@@ -99,7 +102,7 @@ impl NamenodeConfig {
     }
 }
 
-/// A file, if one is named.
+/// A file or folder, if one is named.
 fn file(settings: &Settings, key: Key<Text>) -> Result<Option<PathBuf>, StartError> {
     let text = settings.text(key)?;
     Ok((!text.is_empty()).then(|| PathBuf::from(text)))

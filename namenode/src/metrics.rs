@@ -70,6 +70,8 @@ operations! {
     "health": Q(Query::Health) => Health;
     "block_state": Q(Query::BlockState { .. }) => BlockState;
     "corrupt_blocks": Q(Query::CorruptBlocks { .. }) => CorruptBlocks;
+    "blocks_on": Q(Query::BlocksOn { .. }) => BlocksOn;
+    "ledger": Q(Query::Ledger { .. }) => Ledger;
     "corrupt_files": Q(Query::CorruptFiles { .. }) => CorruptFiles;
     "register": R(Report::Register { .. }) => Register;
     "heartbeat": R(Report::Heartbeat(_)) => Heartbeat;
@@ -79,6 +81,7 @@ operations! {
     "renew_lease": R(Report::RenewLease { .. }) => RenewLease;
     "safe_mode": R(Report::SafeMode(_)) => SafeMode;
     "hosts": R(Report::Hosts(_)) => Hosts;
+    "balance_rate": R(Report::BalanceRate(_)) => BalanceRate;
 }
 
 /// Operations of datanodes, pages and timers: counted, but not shown among the calls of clients.

@@ -243,6 +243,7 @@ impl Started {
             driver: self.driver.announced(),
             groups: Groups::new(Arc::clone(&self.clock)),
             pool: self.identity.pool_id.clone(),
+            identity: self.identity.clone(),
             defaults: self.config.defaults,
             rules: AdminRules {
                 permissions: core.permissions,
@@ -251,6 +252,7 @@ impl Started {
             },
             hosts: self.config.hosts.clone(),
             topology: self.topology.clone(),
+            log_dir: self.config.log_dir.clone(),
             clock: Arc::clone(&self.clock),
         })))
     }

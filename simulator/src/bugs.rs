@@ -42,13 +42,15 @@ pub enum Bug {
     CutLoggedAsRecovery,
     /// The sources of a concatenation go before the target has their blocks.
     SourcesGoFirst,
+    /// A datanode claims that a move has ended when it has only begun.
+    MoveClaimedEarly,
     /// A datanode is taken for decommissioned while its blocks are still being copied.
     DecommissionedEarly,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::ReplyBeforeSync,
         Self::OrderBeforeSync,
         Self::RetryRunTwice,
@@ -68,6 +70,7 @@ impl Bug {
         Self::RecoveryWithoutFence,
         Self::CutLoggedAsRecovery,
         Self::SourcesGoFirst,
+        Self::MoveClaimedEarly,
         Self::DecommissionedEarly,
     ];
 }

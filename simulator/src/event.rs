@@ -1,5 +1,6 @@
 //! Everything that can happen.
 
+use crate::balancer::Move;
 use mammoth_namenode_core::api::{Answer, Command, Outcome, Query, Reply};
 use mammoth_protocol::internal::{DnCommand, FullReportSlice, HeartbeatRequest, IncrementalReport, RegisterRequest};
 use mammoth_protocol::{Block, CallId, DatanodeId, Epoch, FsError, Seq, Term};
@@ -128,6 +129,8 @@ pub enum Event {
     ReportDue(Index),
     /// A datanode carries out an order that it got in this term and registration.
     Order(Index, Term, Epoch, DnCommand),
+    /// The bytes of a replica that the balancer moves have arrived.
+    MoveEnds(Move),
     /// A datanode starts again.
     DatanodeStarts(Index),
     /// A client makes its next step, or repeats the call that was not answered.

@@ -16,7 +16,7 @@ const WALL_JUMP_MS: u64 = 500_000;
 type Fault = fn(&mut World);
 
 /// Every kind, with its weight.
-const FAULTS: [(u64, Fault); 14] = [
+const FAULTS: [(u64, Fault); 15] = [
     (14, World::namenode_crashes),
     (3, World::namenode_disk_fails),
     (25, World::datanode_crashes),
@@ -30,6 +30,7 @@ const FAULTS: [(u64, Fault); 14] = [
     (4, World::wall_clock_jumps),
     (3, World::safe_mode_begins),
     (16, World::operator_looks),
+    (20, World::balancer_moves),
     (5, World::namenode_restarts_at_once),
 ];
 
@@ -50,7 +51,7 @@ impl World {
         }
     }
 
-    fn some_datanode(&mut self) -> Index {
+    pub(crate) fn some_datanode(&mut self) -> Index {
         usize::try_from(self.sim.rng.below(DATANODES as u64)).unwrap_or_default()
     }
 

@@ -8,6 +8,7 @@
 //!
 //! The oracle knows what each client was told: done, refused, or nothing yet. What was told must be true for ever.
 
+pub mod balancer;
 pub mod bugs;
 pub mod client;
 pub mod coverage;

@@ -79,6 +79,7 @@ impl Model for World {
             Event::HeartbeatDue(index) => self.heartbeat_due(index),
             Event::ReportDue(index) => self.report_due(index),
             Event::Order(index, term, epoch, order) => self.obey(index, term, epoch, order),
+            Event::MoveEnds(order) => self.move_ends(&order),
             Event::DatanodeStarts(index) => self.datanode_starts(index),
             Event::ClientStep { client, plan } => self.client_step(client, plan),
             Event::SafeModeEnds => self.namenode_safe_mode(SafeModeAction::Leave),

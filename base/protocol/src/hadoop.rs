@@ -15,7 +15,7 @@ pub mod common {
     include!(concat!(env!("OUT_DIR"), "/hadoop.common.rs"));
 }
 
-/// ClientProtocol, ClientDatanodeProtocol and the data-transfer protocol.
+/// ClientProtocol, ClientDatanodeProtocol, NamenodeProtocol and the data-transfer protocol.
 #[allow(missing_docs, unreachable_pub, rust_2018_idioms, clippy::all, clippy::pedantic)]
 pub mod hdfs {
     include!(concat!(env!("OUT_DIR"), "/hadoop.hdfs.rs"));
@@ -23,6 +23,8 @@ pub mod hdfs {
 
 /// Name of the namenode's protocol in request headers.
 pub const CLIENT_PROTOCOL: &str = "org.apache.hadoop.hdfs.protocol.ClientProtocol";
+/// Name of the protocol by which programs of the cluster itself call the namenode: the balancer, here.
+pub const NAMENODE_PROTOCOL: &str = "org.apache.hadoop.hdfs.server.protocol.NamenodeProtocol";
 /// Name of the datanode's protocol in request headers.
 pub const CLIENT_DATANODE_PROTOCOL: &str = "org.apache.hadoop.hdfs.protocol.ClientDatanodeProtocol";
 

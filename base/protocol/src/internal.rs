@@ -186,6 +186,11 @@ pub enum DnCommand {
         /// The replicas.
         blocks: Vec<Block>,
     },
+    /// From now on use so many bytes a second at most for moves of the balancer.
+    BalanceRate {
+        /// All moves together; 0 changes nothing.
+        bytes_per_second: u64,
+    },
     /// Lead the recovery of a last block: agree on a length under the new stamp, then commit it at the namenode.
     Recover {
         /// The block with its present stamp; the length says nothing.
@@ -233,6 +238,13 @@ pub enum ReplicaEvent {
     Deleted(Block),
     /// Its bytes do not match its checksums; it is set aside in `bad/` (or about to be).
     Bad(Block),
+    /// It is finalized, and meant to take the place of the replica on another datanode.
+    Moved {
+        /// The replica.
+        block: Block,
+        /// The datanode whose replica may go once there are enough.
+        from: DatanodeId,
+    },
 }
 
 /// Changes of one volume since the last report.

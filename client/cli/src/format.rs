@@ -163,6 +163,11 @@ impl Dates {
         self.show("%a %b %d %H:%M:%S %Z %Y", ms)
     }
 
+    /// `Aug 3, 2017, 6:57:09 AM`, as Java writes date and time.
+    pub(crate) fn balancer(&self, ms: u64) -> String {
+        self.show("%b %-d, %Y, %-I:%M:%S %p", ms)
+    }
+
     /// Milliseconds since 1970 of `yyyyMMdd:HHmmss` in this zone.
     pub(crate) fn parse_stamp(&self, text: &str) -> Option<u64> {
         let digits =

@@ -41,8 +41,7 @@ pub(crate) fn find(typed: &str) -> Found {
 }
 
 /// Commands of Hadoop's shell and of its companions that are not built yet.
-const PLANNED: [&str; 12] = [
-    "balancer",
+const PLANNED: [&str; 11] = [
     "createSnapshot",
     "deleteSnapshot",
     "expunge",
@@ -78,21 +77,34 @@ const GET: &str =
     "[-f] [-p] [-crc] [-ignoreCrc] [-t <thread count>] [-q <thread pool queue size>] <src> ... <localdst>";
 
 /// Every command that works.
-pub(crate) static COMMANDS: [Command; 40] = [
+pub(crate) static COMMANDS: [Command; 41] = [
     command(
         "admin",
         "report [-live] [-dead] [-decommissioning] [-enteringmaintenance] [-inmaintenance] [--json] | \
          safemode enter|leave|get|wait|forceExit | refreshNodes | printTopology | \
-         listOpenFiles [-blockingDecommission] [-path <path>] | saveNamespace [-beforeShutdown]",
+         listOpenFiles [-blockingDecommission] [-path <path>] | saveNamespace [-beforeShutdown] | \
+         setBalancerBandwidth <bandwidth in bytes per second> | metasave <filename>",
         c::admin::run,
         "Shows the state of the cluster, its racks or the files that are being written, enters, leaves or waits for the end of safe mode, has the namenode \
-         read its lists of datanodes again, or make a checkpoint.",
+         read its lists of datanodes again, make a checkpoint, or write what it has to repair into a file beside its log; bounds \
+         what each datanode may use for balancing.",
     ),
     command(
         "appendToFile",
         "[-n] <localsrc> ... <dst>",
         c::append::run,
         "Appends local files to a file, which is created if missing; - is standard input. -n starts a new block.",
+    ),
+    command(
+        "balancer",
+        "[-policy datanode] [-threshold <threshold>] [-exclude [-f <hosts-file> | <comma-separated list of hosts>]] \
+         [-include [-f <hosts-file> | <comma-separated list of hosts>]] \
+         [-source [-f <hosts-file> | <comma-separated list of hosts>]] [-idleiterations <idleiterations>] \
+         [-runDuringUpgrade]",
+        c::balancer::run,
+        "Moves blocks from datanodes that are fuller than the average to emptier ones, until the use of none differs from \
+         it by more than the threshold, in percent of its capacity (10). Ends with 0 when all are balanced, with 255 while \
+         another balancer runs, with 254 if nothing can be moved, with 253 after -idleiterations (5) without a move.",
     ),
     command("cat", "[-ignoreCrc] <src> ...", c::cat::cat, "Writes files to standard output."),
     command(

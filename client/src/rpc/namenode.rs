@@ -60,11 +60,21 @@ impl<'a> CallOptions<'a> {
 
 impl Namenode {
     pub(crate) fn new(config: &ClientConfig, components: &Components, client_id: [u8; 16]) -> Self {
+        Self::speaking(CLIENT_PROTOCOL, config, components, client_id)
+    }
+
+    /// The same under another protocol.
+    pub(crate) fn speaking(
+        protocol: &str,
+        config: &ClientConfig,
+        components: &Components,
+        client_id: [u8; 16],
+    ) -> Self {
         let address = config.namenode_address();
         let rpc = RpcClientConfig {
             connect_timeout: config.rpc_connect_timeout,
             call_timeout: config.rpc_timeout,
-            ..RpcClientConfig::new(&address, CLIENT_PROTOCOL, &config.user, client_id)
+            ..RpcClientConfig::new(&address, protocol, &config.user, client_id)
         };
         let budgets = Budgets { first_connect: config.first_connect_budget, reconnect: config.reconnect_budget };
         Self {

@@ -45,6 +45,8 @@ struct Status {
     connections: usize,
     transfers: usize,
     copies: u32,
+    /// Moves of the balancer.
+    moves: usize,
     bytes_written: u64,
     bytes_read: u64,
     /// Replicas whose open files were given to clients on this machine.
@@ -96,6 +98,7 @@ fn gather(shared: &Shared) -> Status {
         connections: shared.transfers.sockets.count(),
         transfers: shared.transfers.sockets.busy(),
         copies: counters.copies.load(Ordering::Relaxed),
+        moves: shared.transfers.balance.under_way(),
         bytes_written: counters.bytes_written.load(Ordering::Relaxed),
         bytes_read: counters.bytes_read.load(Ordering::Relaxed),
         short_circuits: counters.short_circuits.load(Ordering::Relaxed),
@@ -118,6 +121,7 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> MetricsText {
         .gauge("mammoth_datanode_connections", "Open data-transfer connections.", status.connections)
         .gauge("mammoth_datanode_transfers", "Of these, connections that move data.", status.transfers)
         .gauge("mammoth_datanode_copies", "Copies to other datanodes under way.", status.copies)
+        .gauge("mammoth_datanode_moves", "Moves of the balancer under way.", status.moves)
         .counter("mammoth_datanode_written_bytes_total", "Bytes of data received.", status.bytes_written)
         .counter("mammoth_datanode_read_bytes_total", "Bytes of data sent.", status.bytes_read)
         .counter(
@@ -185,9 +189,10 @@ fn body(status: &Status) -> Html {
         );
     }
     html.raw("</tbody></table></section><section><h2>Transfers</h2><table><tbody>");
-    let rows: [(&str, String); 6] = [
+    let rows: [(&str, String); 7] = [
         ("Connections", format!("{} open, {} moving data", status.connections, status.transfers)),
         ("Copies under way", status.copies.to_string()),
+        ("Moves under way", status.moves.to_string()),
         ("Written", text::bytes(status.bytes_written).to_string()),
         ("Read", text::bytes(status.bytes_read).to_string()),
         ("Opened for local readers", format!("{} replicas", status.short_circuits)),

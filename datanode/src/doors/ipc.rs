@@ -8,8 +8,8 @@ use bytes::Bytes;
 use mammoth_net::rpc::server::{RpcCall, RpcFuture, RpcHandler, RpcResult};
 use mammoth_platform::Clock;
 use mammoth_protocol::hadoop::hdfs::{
-    DatanodeLocalInfoProto, ExtendedBlockProto, GetDatanodeInfoResponseProto, GetReplicaVisibleLengthRequestProto,
-    GetReplicaVisibleLengthResponseProto,
+    DatanodeLocalInfoProto, ExtendedBlockProto, GetBalancerBandwidthResponseProto, GetDatanodeInfoResponseProto,
+    GetReplicaVisibleLengthRequestProto, GetReplicaVisibleLengthResponseProto,
 };
 use mammoth_protocol::hadoop::{CLIENT_DATANODE_PROTOCOL, block_of};
 use mammoth_protocol::rpc::RpcFailure;
@@ -32,6 +32,10 @@ impl RpcHandler for IpcHandler {
             (CLIENT_DATANODE_PROTOCOL, "getDatanodeInfo") => {
                 let reply = self.info();
                 Box::pin(async move { reply })
+            }
+            (CLIENT_DATANODE_PROTOCOL, "getBalancerBandwidth") => {
+                let answer = reply(&GetBalancerBandwidthResponseProto { bandwidth: self.transfers.balance.rate() });
+                Box::pin(async move { answer })
             }
             (inter::PROTOCOL, inter::INIT) => self.on_store(call, init_recovery),
             (inter::PROTOCOL, inter::UPDATE) => self.on_store(call, update_recovery),

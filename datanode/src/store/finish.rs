@@ -10,7 +10,7 @@ use super::writer::Ticket;
 use crate::error::{DatanodeError, DiskContext, Result};
 use mammoth_platform::durable;
 use mammoth_protocol::internal::ReplicaEvent;
-use mammoth_protocol::{Block, BlockId, GenStamp};
+use mammoth_protocol::{Block, BlockId, DatanodeId, GenStamp};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -34,8 +34,29 @@ impl Store {
         self.rules.sync_on_close
     }
 
+    /// As [`Self::finalize`], of a replica that was moved here to relieve another datanode.
+    ///
+    /// # Errors
+    /// As [`Self::finalize`].
+    pub(crate) fn finalize_moved(&self, ticket: &Ticket, sync: bool, from: DatanodeId) -> Result<Block> {
+        let mut state = ticket.entry.lock();
+        if !ticket.holds(state.replica.as_ref()) {
+            return Err(ticket.fenced());
+        }
+        let replica = state.replica.as_mut().ok_or_else(|| ticket.fenced())?;
+        let block = self.settle_finalized(replica, replica.stamp, sync)?;
+        self.events.push(replica.volume.id, ReplicaEvent::Moved { block, from });
+        Ok(block)
+    }
+
     /// Moves a replica into the finalized tree under `stamp` and tells the namenode.
     pub(super) fn finalize_replica(&self, replica: &mut Replica, stamp: GenStamp, sync: bool) -> Result<Block> {
+        let block = self.settle_finalized(replica, stamp, sync)?;
+        self.events.push(replica.volume.id, ReplicaEvent::Received(block));
+        Ok(block)
+    }
+
+    fn settle_finalized(&self, replica: &mut Replica, stamp: GenStamp, sync: bool) -> Result<Block> {
         replica.volume.check_serving()?;
         let len = replica.len();
         let moved = move_into_finalized(replica, stamp, sync);
@@ -43,9 +64,7 @@ impl Store {
         replica.stamp = stamp;
         replica.len = len;
         replica.state = State::Finalized;
-        let block = replica.block();
-        self.events.push(replica.volume.id, ReplicaEvent::Received(block));
-        Ok(block)
+        Ok(replica.block())
     }
 
     /// Turns a copy that has arrived into a member of a pipeline whose writer comes next.

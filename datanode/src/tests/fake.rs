@@ -213,6 +213,8 @@ pub(super) fn config(dir: &Path, namenode: SocketAddr) -> DatanodeConfig {
         heartbeat: Duration::from_millis(50),
         full_report: Duration::from_secs(3600),
         copies_max: 4,
+        moves_max: 4,
+        balance_rate: 1 << 30,
         scan_period: Some(Duration::from_secs(3600)),
         scan_rate: 1 << 20,
         transfers: TransferRules {

@@ -1,7 +1,7 @@
 //! One data-transfer connection: operations one after another, until the peer is done or sends what is none.
 
 use super::server::Conn;
-use super::{Context, Next, checksum, copy, read, write};
+use super::{Context, Next, balance, checksum, copy, read, write};
 use crate::error::{DatanodeError, Result, chain};
 use mammoth_net::data::{DataError, DataReader, DataWriter, SocketOptions};
 use mammoth_platform::IoBuffer;
@@ -76,11 +76,9 @@ fn serve_op(context: &Context, link: &mut Link<'_>, request: &OpRequest) -> Resu
         OpRequest::ReadBlock(request) => read::serve(context, link, request),
         OpRequest::TransferBlock(request) => copy::serve(context, link, request),
         OpRequest::BlockChecksum(request) => checksum::serve(context, link, request),
-        OpRequest::ReplaceBlock(_)
-        | OpRequest::CopyBlock(_)
-        | OpRequest::ShortCircuitFds(_)
-        | OpRequest::ShortCircuitRelease(_)
-        | OpRequest::ShortCircuitMemory(_) => {
+        OpRequest::ReplaceBlock(request) => balance::replace(context, link, request),
+        OpRequest::CopyBlock(request) => balance::copy(context, link, request),
+        OpRequest::ShortCircuitFds(_) | OpRequest::ShortCircuitRelease(_) | OpRequest::ShortCircuitMemory(_) => {
             let error = DatanodeError::Unsupported(format!("{:?} is not supported by this datanode", request.op()));
             link.output.send_message(&context.refusal(&error))?;
             Ok(Next::Keep)

@@ -60,14 +60,7 @@ fn transfer(context: &Context, request: &OpTransferBlockProto, scratch: &mut Scr
 /// # Errors
 /// No such replica, one that turns out bad (it is set aside), a target that cannot be reached or goes away.
 pub(crate) fn push(context: &Context, block: Block, targets: &[ReplicaPlace]) -> Result<()> {
-    let reader = context.store()?.open_reader(block, 0)?;
-    if reader.block.stamp != block.stamp {
-        let expected = block.stamp.to_string();
-        return Err(DatanodeError::Stamp { block, found: reader.block.stamp, expected });
-    }
-    if !reader.complete {
-        return Err(DatanodeError::State { block, found: "unfinished", expected: "finalized" });
-    }
+    let reader = open_complete(context, block)?;
     let info = |place: &ReplicaPlace| DatanodeInfoProto {
         id: datanode_id(place.datanode, &place.addr),
         ..DatanodeInfoProto::default()
@@ -81,6 +74,22 @@ pub(crate) fn push(context: &Context, block: Block, targets: &[ReplicaPlace]) ->
         storages: targets.iter().map(|place| place.storage.to_string()).collect(),
     };
     job.run(context, &reader, &mut Scratch::default())
+}
+
+/// Opens a complete replica of exactly this stamp.
+///
+/// # Errors
+/// No such replica, or none that is complete.
+pub(super) fn open_complete(context: &Context, block: Block) -> Result<ReplicaReader> {
+    let reader = context.store()?.open_reader(block, 0)?;
+    if reader.block.stamp != block.stamp {
+        let expected = block.stamp.to_string();
+        return Err(DatanodeError::Stamp { block, found: reader.block.stamp, expected });
+    }
+    if !reader.complete {
+        return Err(DatanodeError::State { block, found: "unfinished", expected: "finalized" });
+    }
+    Ok(reader)
 }
 
 struct Copy<'a> {

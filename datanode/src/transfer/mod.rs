@@ -7,12 +7,14 @@
 //! - [`receive`], [`respond`]: its packets inwards and its acknowledgements outwards
 //! - [`read`], [`send`]: a range of a replica outwards
 //! - [`copy`]: a whole replica to other datanodes
+//! - [`balance`]: a whole replica from one datanode to another, for the balancer
 //! - [`short_circuit`]: open files of a replica to clients on this machine, over a Unix socket
 //! - [`checksum`]: the checksum of a replica
 //!
 //! Blocking sockets and one thread a connection (two where a pipeline goes on from here): what a thread waits for is always
 //! bounded by a timeout of its socket, and closing the socket ends any wait.
 
+mod balance;
 mod checksum;
 mod connection;
 pub(crate) mod copy;
@@ -27,6 +29,7 @@ mod short_circuit;
 mod tests;
 mod write;
 
+pub(crate) use balance::Balance;
 pub(crate) use server::{Server, Sockets};
 
 use crate::error::{DatanodeError, Result, chain};
@@ -91,6 +94,7 @@ pub(crate) struct Context {
     pub(crate) store: Arc<OnceLock<Arc<Store>>>,
     pub(crate) rules: TransferRules,
     pub(crate) counters: Counters,
+    pub(crate) balance: Balance,
     pub(crate) sockets: Arc<Sockets>,
     /// Connections of clients on this machine that ask for open files.
     pub(crate) local_sockets: Arc<Sockets<UnixStream>>,

@@ -145,11 +145,13 @@ fn run_copy(reception: Reception<'_>, link: &mut Link<'_>) -> Result<Next> {
 }
 
 /// The stream of packets.
-struct Packets<'a> {
-    context: &'a Context,
-    writer: ReplicaWriter,
-    mirror: Option<DataWriter<TcpStream>>,
-    checked: bool,
+pub(super) struct Packets<'a> {
+    pub(super) context: &'a Context,
+    pub(super) writer: ReplicaWriter,
+    /// The next node.
+    pub(super) mirror: Option<DataWriter<TcpStream>>,
+    /// Packets carry checksums.
+    pub(super) checked: bool,
 }
 
 impl Packets<'_> {
@@ -189,7 +191,7 @@ impl Packets<'_> {
         Ok(())
     }
 
-    fn verify(&self, packet: &Packet<'_>) -> Result<()> {
+    pub(super) fn verify(&self, packet: &Packet<'_>) -> Result<()> {
         if self.checked && !packet.data.is_empty() {
             packet.verify(self.writer.chunk())?;
         }
@@ -206,7 +208,7 @@ impl Packets<'_> {
         }
     }
 
-    fn store(&mut self, packet: &Packet<'_>) -> Result<()> {
+    pub(super) fn store(&mut self, packet: &Packet<'_>) -> Result<()> {
         if packet.header.seqno == HEARTBEAT_SEQNO || packet.data.is_empty() {
             return Ok(());
         }

@@ -46,6 +46,22 @@ pub(super) fn send_range(
     output: &mut DataWriter<TcpStream>,
     scratch: &mut Scratch,
 ) -> Result<()> {
+    send_paced(context, reader, range, mode, output, scratch, &mut |_| Ok(()))
+}
+
+/// As [`send_range`], but before each packet `pace` is asked with its bytes, and may take its time.
+///
+/// # Errors
+/// As [`send_range`]; those of `pace`.
+pub(super) fn send_paced(
+    context: &Context,
+    reader: &ReplicaReader,
+    range: Range,
+    mode: SendMode,
+    output: &mut DataWriter<TcpStream>,
+    scratch: &mut Scratch,
+    pace: &mut dyn FnMut(usize) -> Result<()>,
+) -> Result<()> {
     let step = (PACKET_DATA / reader.chunk()).max(1) * reader.chunk();
     let mut header = PacketHeader { offset: range.start, ..PacketHeader::default() };
     if range.end - range.start > READ_AHEAD_FROM {
@@ -53,6 +69,7 @@ pub(super) fn send_range(
     }
     while header.offset < range.end {
         header.data_len = usize::try_from(range.end - header.offset).unwrap_or(step).min(step);
+        pace(header.data_len)?;
         send_packet(reader, &header, mode, output, scratch)?;
         context.counters.bytes_read.fetch_add(header.data_len as u64, Ordering::Relaxed);
         header.offset += header.data_len as u64;

@@ -34,6 +34,10 @@ impl State {
                 self.blocks.set_hosts(now, rules);
                 Outcome::default()
             }
+            Report::BalanceRate(bytes) => {
+                self.blocks.set_balance_rate(bytes);
+                Outcome::default()
+            }
             Report::SafeMode(action) => {
                 Outcome { refused: self.blocks.safe_mode_action(now, action).err(), ..Outcome::default() }
             }

@@ -50,7 +50,11 @@ impl DriverHandle {
     pub async fn report(&self, report: Report) -> Result<Reported, FsError> {
         let lane = match report {
             Report::Register { .. } | Report::Heartbeat(_) | Report::Incremental(_) | Report::Full(_) => Lane::Daemon,
-            Report::Bad { .. } | Report::RenewLease { .. } | Report::SafeMode(_) | Report::Hosts(_) => Lane::Client,
+            Report::Bad { .. }
+            | Report::RenewLease { .. }
+            | Report::SafeMode(_)
+            | Report::Hosts(_)
+            | Report::BalanceRate(_) => Lane::Client,
         };
         self.mailbox.ask(lane, |answer| Ask::Report { report, answer }).await
     }

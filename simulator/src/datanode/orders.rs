@@ -52,6 +52,7 @@ impl World {
                 }
             }
             DnCommand::Verify { .. } => self.scrub(index),
+            DnCommand::BalanceRate { .. } => {}
             DnCommand::Recover { block, new_stamp, cut, replicas } => {
                 self.recover(index, block, new_stamp, cut, &replicas);
             }

@@ -165,7 +165,9 @@ impl Namenode {
         };
         let reason = match &health.safe_mode {
             SafeMode::Off if health.reclaiming > 0 => Some("a deleted folder is not reclaimed".to_owned()),
-            SafeMode::Off if health.over_replicated + health.under_replicated > 0 => Some(format!("{health:?}")),
+            SafeMode::Off if health.over_replicated + health.under_replicated + health.misplaced > 0 => {
+                Some(format!("{health:?}"))
+            }
             SafeMode::Off => None,
             mode => Some(format!("{mode:?}")),
         };

@@ -17,13 +17,15 @@ const WAIT: Duration = Duration::from_millis(500);
 type Run = fn(&mut Session<'_>, Vec<String>) -> Outcome;
 
 /// The commands below `admin`.
-const COMMANDS: [(&str, Run); 6] = [
+const COMMANDS: [(&str, Run); 8] = [
     ("listOpenFiles", open_files),
+    ("metasave", meta_save),
     ("printTopology", topology),
     ("refreshNodes", refresh_nodes),
     ("report", report::run),
     ("safemode", safe_mode),
     ("saveNamespace", save_namespace),
+    ("setBalancerBandwidth", set_bandwidth),
 ];
 
 /// `admin report …`, `admin safemode …`; a dash before the name is fine.
@@ -45,7 +47,7 @@ pub(crate) fn run(session: &mut Session<'_>, mut args: Vec<String>) -> Outcome {
 }
 
 /// Commands of `hdfs dfsadmin` that are not built yet.
-const PLANNED: [&str; 18] = [
+const PLANNED: [&str; 17] = [
     "allowSnapshot",
     "clrQuota",
     "clrSpaceQuota",
@@ -53,12 +55,11 @@ const PLANNED: [&str; 18] = [
     "evictWriters",
     "fetchImage",
     "finalizeUpgrade",
+    "getBalancerBandwidth",
     "getDatanodeInfo",
-    "metasave",
     "reconfig",
     "rollEdits",
     "rollingUpgrade",
-    "setBalancerBandwidth",
     "setQuota",
     "setSpaceQuota",
     "shutdownDatanode",
@@ -145,4 +146,50 @@ fn save_namespace(session: &mut Session<'_>, args: Vec<String>) -> Outcome {
     Format::new(0, 0, &["beforeShutdown"]).parse(args)?;
     session.systems.client()?.save_namespace()?;
     session.line("Save namespace successful")
+}
+
+/// Bytes a second, with a unit as in `10m` if one is given.
+fn set_bandwidth(session: &mut Session<'_>, args: Vec<String>) -> Outcome {
+    let [text] = args.as_slice() else {
+        return Err(Fault::Usage("expected <bandwidth in bytes per second>".to_owned()));
+    };
+    if text.starts_with('-') {
+        return Err(Fault::Usage("Bandwidth should be a non-negative integer".to_owned()));
+    }
+    let bandwidth =
+        bytes(text).ok_or_else(|| Fault::Usage(format!("NumberFormatException: Invalid size \"{text}\"")))?;
+    session.systems.client()?.set_balancer_bandwidth(bandwidth)?;
+    session.line(format_args!("Balancer bandwidth is set to {bandwidth}"))
+}
+
+/// A number of bytes, perhaps with one of the units k, m, g, t, p and e behind it.
+fn bytes(text: &str) -> Option<u64> {
+    let unit = text.chars().next_back().and_then(|last| "kmgtpe".find(last.to_ascii_lowercase()));
+    let digits = if unit.is_some() { &text[..text.len() - 1] } else { text };
+    let factor = unit.map_or(1, |at| 1_u64 << (10 * (at as u32 + 1)));
+    digits.parse::<u64>().ok()?.checked_mul(factor).filter(|bytes| i64::try_from(*bytes).is_ok())
+}
+
+fn meta_save(session: &mut Session<'_>, args: Vec<String>) -> Outcome {
+    let parsed = Format::new(1, 1, &[]).parse(args)?;
+    let file = &parsed.operands[0];
+    let client = session.systems.client()?;
+    client.meta_save(file)?;
+    let namenode = client.namenode_address();
+    session.line(format_args!("Created metasave file {file} in the log directory of namenode hdfs://{namenode}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bandwidths_take_units_as_in_hadoop() {
+        for (text, number) in [("10", Some(10)), ("2k", Some(2048)), ("100M", Some(100 << 20)), ("0", Some(0))] {
+            assert_eq!(bytes(text), number);
+        }
+        for text in ["", "m", "x", "1x", "-1", "8e", "99999999999999999999"] {
+            assert_eq!(bytes(text), None, "{text}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod append;
+pub(crate) mod balancer;
 pub(crate) mod cat;
 pub(crate) mod checksum;
 pub(crate) mod chmod;

@@ -2,7 +2,7 @@
 
 use crate::store::testing::{bytes, identity, open_dirs, rules};
 use crate::store::{SpaceRules, Store, StoreRules};
-use crate::transfer::{Context, Counters, Server, Sockets, TransferRules};
+use crate::transfer::{Balance, Context, Counters, Server, Sockets, TransferRules};
 use mammoth_net::data::{DataError, DataStream, SocketOptions};
 use mammoth_platform::{Shutdown, SystemClock, Workers};
 use mammoth_protocol::Block;
@@ -49,6 +49,11 @@ impl Node {
     }
 
     pub(super) fn with(transfers: TransferRules, space: SpaceRules) -> Self {
+        Self::moving(transfers, space, (100, 1 << 30))
+    }
+
+    /// One whose moves are bounded in number and in bytes a second.
+    pub(super) fn moving(transfers: TransferRules, space: SpaceRules, moves: (usize, u64)) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let seed = dir
             .path()
@@ -58,16 +63,17 @@ impl Node {
             .fold(7, |sum: u64, byte| sum * 31 % (1 << 50) + u64::from(*byte));
         let rules = StoreRules { space, ..rules() };
         let store = open_dirs(&[dir.path().to_owned()], &identity(), rules, seed).expect("opened");
+        let shutdown = Shutdown::new();
         let context = Arc::new(Context {
             store: Arc::new(OnceLock::from(Arc::clone(&store))),
             rules: transfers,
             counters: Counters::default(),
+            balance: Balance::new(Arc::new(SystemClock), shutdown.clone(), moves.0, moves.1),
             sockets: Arc::new(Sockets::default()),
             local_sockets: Arc::new(Sockets::default()),
         });
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let addr = listener.local_addr().expect("bound");
-        let shutdown = Shutdown::new();
         let workers = Workers::new(shutdown.clone());
         let server = Server::new(listener, Arc::clone(&context), shutdown.clone());
         workers.thread("transfer", move || server.run()).expect("a thread");

@@ -1,12 +1,12 @@
 //! Peers that send rubbish, nothing, or what is not served: the datanode closes or refuses, and lives.
 
-use super::harness::{Client, Node, eventually, header, raw, transfer_rules, write_request};
+use super::harness::{Client, Node, eventually, raw, transfer_rules, write_request};
 use crate::store::SpaceRules;
 use crate::store::testing::{block, bytes, finished};
 use crate::transfer::TransferRules;
 use mammoth_protocol::datatransfer::OpRequest;
 use mammoth_protocol::hadoop::hdfs::op_write_block_proto::BlockConstructionStage as Stage;
-use mammoth_protocol::hadoop::hdfs::{BlockOpResponseProto, OpCopyBlockProto, Status};
+use mammoth_protocol::hadoop::hdfs::{BlockOpResponseProto, ShortCircuitShmRequestProto, Status};
 use std::io::{Read, Write};
 use std::time::Duration;
 
@@ -74,11 +74,11 @@ fn what_is_not_served_is_refused_by_name_and_the_connection_goes_on() {
     let node = Node::start();
     let done = finished(&node.store, block(1, 1001), 10);
     let mut client = Client::connect(node.addr);
-    let request = OpCopyBlockProto { header: header(done, "").base_header };
-    client.stream.writer.send_op(&OpRequest::CopyBlock(Box::new(request))).unwrap();
+    let request = ShortCircuitShmRequestProto { client_name: "client".to_owned(), trace_info: None };
+    client.stream.writer.send_op(&OpRequest::ShortCircuitMemory(Box::new(request))).unwrap();
     let answer: BlockOpResponseProto = client.stream.reader.read_message("answer").unwrap();
     assert_eq!(answer.status, Status::ErrorUnsupported as i32);
-    assert!(answer.message().contains("CopyBlock is not supported"), "{answer:?}");
+    assert!(answer.message().contains("ShortCircuitMemory is not supported"), "{answer:?}");
     assert_eq!(client.read(done, 0, 10).unwrap().1, bytes(0, 10));
     for (stage, checksum, chunk) in
         [(Stage::DataStreaming, 2, 512), (Stage::PipelineSetupCreate, 1, 512), (Stage::PipelineSetupCreate, 2, 0)]

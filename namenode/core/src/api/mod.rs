@@ -10,6 +10,7 @@
 mod command;
 mod config;
 mod hosts;
+mod ledger;
 mod query;
 mod report;
 mod status;
@@ -17,6 +18,7 @@ mod status;
 pub use command::{Command, InternalCommand, Reply};
 pub use config::CoreConfig;
 pub use hosts::{AdminState, AdminWish, HostName, HostRules};
+pub use ledger::{BlockEntry, BlockOn, Deletions, Ledger, PendingEntry};
 pub use query::{Answer, DatanodeKind, Query};
 pub use report::{Outcome, ReplicaOn, Report, SafeModeAction};
 pub use status::{

@@ -1,6 +1,7 @@
 //! What changes nothing: questions and their answers.
 
 use super::hosts::AdminState;
+use super::ledger::{BlockOn, Ledger};
 use super::status::{
     BlockState, ContentSummary, DatanodeStatus, FileBlocks, FileStatus, FsStats, Health, Listing, LocatedBlock,
     OpenFile,
@@ -99,6 +100,20 @@ pub enum Query {
         /// So many are looked at, at most.
         max: usize,
     },
+    /// [`Answer::BlocksOn`]: blocks of a datanode for the balancer to choose from. Superusers only.
+    BlocksOn {
+        /// The datanode.
+        datanode: DatanodeId,
+        /// Enough when their lengths add up to this.
+        bytes: u64,
+        /// Shorter ones are left out, bytes.
+        min_len: u64,
+    },
+    /// [`Answer::Ledger`]: what repair and deletion have to do. Superusers only.
+    Ledger {
+        /// Entries of each list, at most.
+        max: usize,
+    },
     /// [`Answer::Paths`]: files with blocks that no reader can get.
     CorruptFiles {
         /// At most so many.
@@ -158,6 +173,10 @@ pub enum Answer {
         /// There may be more after this one.
         next: Option<BlockId>,
     },
+    /// To [`Query::BlocksOn`].
+    BlocksOn(Vec<BlockOn>),
+    /// To [`Query::Ledger`].
+    Ledger(Box<Ledger>),
     /// To [`Query::CorruptFiles`].
     Paths(Vec<DfsPath>),
 }

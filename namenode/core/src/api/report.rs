@@ -35,6 +35,8 @@ pub enum Report {
     SafeMode(SafeModeAction),
     /// The operator's list of datanodes, whole and anew.
     Hosts(HostRules),
+    /// Bytes a second that each datanode may use for balancing, from now on until this namenode ends.
+    BalanceRate(u64),
 }
 
 /// A replica's place, as its finder names it.

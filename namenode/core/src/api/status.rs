@@ -257,6 +257,8 @@ pub struct Health {
     pub under_replicated: u64,
     /// Blocks with more good replicas than wanted.
     pub over_replicated: u64,
+    /// Blocks whose replicas all lie on one rack although there are several.
+    pub misplaced: u64,
     /// Copies ordered and not yet confirmed.
     pub pending_copies: u64,
     /// Replicas known to be bad.

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 type Check = (&'static str, fn(&BlockMap) -> Result<(), String>);
 
 /// Every invariant, by name.
-const CHECKS: [Check; 9] = [
+const CHECKS: [Check; 10] = [
     ("good_replicas_are_good", good_replicas_are_good),
     ("replicas_and_volumes_agree", replicas_and_volumes_agree),
     ("one_replica_a_volume", one_replica_a_volume),
@@ -18,6 +18,7 @@ const CHECKS: [Check; 9] = [
     ("tally_is_right", tally_is_right),
     ("doomed_replicas_are_ordered", doomed_replicas_are_ordered),
     ("orders_name_what_may_go", orders_name_what_may_go),
+    ("hints_are_of_surplus", hints_are_of_surplus),
     ("scheduled_is_what_is_under_way", scheduled_is_what_is_under_way),
     ("readers_get_no_older_stamp", readers_get_no_older_stamp),
 ];
@@ -96,7 +97,7 @@ fn conditions_match_queues(map: &BlockMap) -> Result<(), String> {
             format!("block {} is not in queue {:?}", entry.id, entry.condition)
         })?;
         let right = map.condition(slot, map.good(slot).count());
-        let later = on_draining_volume(map, slot) || map.unsettled.contains(&slot);
+        let later = on_draining_volume(map, slot) || map.unsettled.contains(&slot) || !map.spread.knows(slot);
         holds(right == entry.condition || later, || {
             format!("block {} is {right:?}, queued as {:?}", entry.id, entry.condition)
         })?;
@@ -107,6 +108,7 @@ fn conditions_match_queues(map: &BlockMap) -> Result<(), String> {
         Condition::MissingSingle,
         Condition::Surplus,
         Condition::Leftover,
+        Condition::Misplaced,
     ]);
     let in_queues: u64 = all.map(|c| map.queues.len(c)).sum();
     holds(queued == in_queues, || format!("{queued} blocks to queue, {in_queues} queued"))
@@ -163,6 +165,15 @@ fn orders_name_what_may_go(map: &BlockMap) -> Result<(), String> {
             };
             holds(fits, || format!("block {id} on {}", volume.id))?;
         }
+    }
+    Ok(())
+}
+
+/// Hints are kept as long as there is something to delete, no longer.
+fn hints_are_of_surplus(map: &BlockMap) -> Result<(), String> {
+    for slot in map.hints.keys() {
+        let surplus = map.table.at(*slot).is_some_and(|entry| entry.condition == Condition::Surplus);
+        holds(surplus, || format!("slot {} has a hint and no surplus", slot.0))?;
     }
     Ok(())
 }

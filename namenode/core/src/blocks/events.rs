@@ -134,13 +134,18 @@ impl BlockMap {
         let (ReplicaEvent::Receiving(block)
         | ReplicaEvent::Received(block)
         | ReplicaEvent::Deleted(block)
-        | ReplicaEvent::Bad(block)) = event;
+        | ReplicaEvent::Bad(block)
+        | ReplicaEvent::Moved { block, .. }) = event;
         let kept = self.cluster.volume_mut(volume).reports.touch(block);
         match event {
             ReplicaEvent::Receiving(block) => self.note(volume, block, ReplicaState::Rbw, Source::Event),
             ReplicaEvent::Received(block) => self.note(volume, block, ReplicaState::Finalized, Source::Event),
             ReplicaEvent::Deleted(block) => self.deleted(volume, block),
             ReplicaEvent::Bad(block) => self.set_aside(volume, block),
+            ReplicaEvent::Moved { block, from } => {
+                self.note(volume, block, ReplicaState::Finalized, Source::Event);
+                self.hint(volume, block.id, from);
+            }
         }
         kept
     }

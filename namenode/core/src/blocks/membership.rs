@@ -83,6 +83,7 @@ impl BlockMap {
             orders.extend(self.copy_orders(node));
             orders.extend(self.deletions(node));
             orders.extend(self.verify_orders(node));
+            orders.extend(self.balance_order());
         }
         orders
     }
@@ -120,6 +121,9 @@ impl BlockMap {
         let heard = self.now;
         if let Some(ix) = self.cluster.find_node(request.datanode) {
             self.cancel_copies_from(ix);
+            if self.cluster.node(ix).rack != rack {
+                self.reconsider(ix); // Its blocks may be misplaced now, or no longer.
+            }
             let node = self.cluster.node_mut(ix);
             (node.addr, node.rack, node.epoch) = (request.addr.clone(), rack, epoch);
             (node.live, node.heard) = (true, heard);

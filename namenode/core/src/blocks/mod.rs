@@ -20,11 +20,13 @@
 //! | `judge`, `replicas` | what a replica is worth; the tally after every change |
 //! | `admin` | datanodes that are to leave, or to be away for a while |
 //! | `repair`, `placement`, `pending` | copies |
+//! | `spread` | blocks that lie on one rack although there are several |
+//! | `balance` | replicas that the balancer moves |
 //! | `trim`, `deletion`, `orders` | deletions; I6 is decided in `deletion` |
 //! | `verify` | complaints of readers |
 //! | `recovery` | who leads the recovery of a last block |
 //! | `safe` | safe mode (I7), and the survey after start-up |
-//! | `places`, `numbers` | questions |
+//! | `places`, `numbers`, `work` | questions |
 //! | `check` | the invariants, by name |
 //!
 //! A *good* replica is one that its volume has named since this namenode started, finalized, of the block's stamp and length,
@@ -34,6 +36,7 @@
 //! what the namespace must do comes out of `tick` as commands.
 
 mod admin;
+mod balance;
 mod check;
 mod cluster;
 mod compact;
@@ -55,6 +58,7 @@ mod repair;
 mod replicas;
 mod reports;
 mod safe;
+mod spread;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -62,6 +66,7 @@ mod trim;
 mod types;
 mod verify;
 mod volumes;
+mod work;
 
 pub use types::{BlockMeta, BlockNumbers, BlockTick, TargetRequest};
 
@@ -95,6 +100,12 @@ pub struct BlockMap {
     hosts: HostRules,
     /// Blocks that may be in a wrong queue, as the operator wants something else of a datanode of theirs.
     unsettled: VecDeque<table::Slot>,
+    /// Whether there are several racks, and how far blocks know.
+    spread: spread::Spread,
+    /// Replicas that the balancer made up for, of blocks with surplus ones.
+    hints: BTreeMap<table::Slot, balance::Hint>,
+    /// Bytes a second that datanodes may use for balancing, if the operator said so since the start.
+    balance_rate: Option<u64>,
     next_round_ms: u64,
     /// The last trimming round did not get through.
     trim_soon: bool,
@@ -120,6 +131,9 @@ impl BlockMap {
             draining: VecDeque::new(),
             hosts: HostRules::default(),
             unsettled: VecDeque::new(),
+            spread: spread::Spread::default(),
+            hints: BTreeMap::new(),
+            balance_rate: None,
             next_round_ms: 0,
             trim_soon: false,
         }

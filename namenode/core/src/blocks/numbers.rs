@@ -46,6 +46,7 @@ impl BlockMap {
             stale: self.cluster.nodes.iter().filter(stale).count() as u32,
             under_replicated: self.under_replicated(),
             over_replicated: self.queues.len(Condition::Surplus),
+            misplaced: self.queues.len(Condition::Misplaced),
             pending_copies: self.pending.len(),
             corrupt_replicas: self.tally.bad_replicas,
         }

@@ -23,6 +23,7 @@ impl BlockMap {
         self.judge_safe_mode();
         more |= self.survey_portion();
         more |= self.settle_portion();
+        more |= self.spread_portion();
         self.expire_copies();
         if !self.safety.off() {
             return BlockTick { commands: Vec::new(), more };
@@ -48,7 +49,7 @@ impl BlockMap {
     fn copy_round(&mut self, mix: &mut Mix) {
         let mut left = (self.config.work_multiplier as usize).saturating_mul(self.cluster.live() as usize);
         let mut looks = left.saturating_mul(LOOKS_PER_COPY);
-        for condition in Condition::NEEDS {
+        for condition in Condition::NEEDS.into_iter().chain([Condition::Misplaced]) {
             for id in self.queues.page(condition, looks) {
                 if left == 0 {
                     return;
@@ -62,12 +63,18 @@ impl BlockMap {
         }
     }
 
-    /// Orders the missing copies of a block from one source. `false`: not possible at the moment.
+    /// Orders the missing copies of a block from one source, of a misplaced one a copy on another rack: what is too much
+    /// afterwards is trimmed from the rack with most. `false`: not possible at the moment.
     fn plan_copy(&mut self, slot: Slot, condition: Condition, mix: &mut Mix) -> bool {
         let entry = self.table.get(slot);
         let (id, stamp, len) = (entry.id, entry.stamp, entry.len);
         let under_way = self.pending.of(id);
-        let missing = self.lasting_target(slot).saturating_sub(self.lasting(slot).count() + under_way.len());
+        let apart = condition == Condition::Misplaced;
+        let missing = if apart {
+            usize::from(under_way.is_empty())
+        } else {
+            self.lasting_target(slot).saturating_sub(self.lasting(slot).count() + under_way.len())
+        };
         let Some(source) = self.source(slot, condition, mix).filter(|_| missing > 0) else { return false };
         let Some(node) = self.cluster.node_of(source) else { return false };
         // The racks of replicas that will not last say nothing about where the others should be.
@@ -84,7 +91,12 @@ impl BlockMap {
             ..TargetRequest::default()
         };
         let places = self.choose_targets(&request);
-        let targets: Vec<VolumeIx> = places.iter().filter_map(|p| self.cluster.find_volume(p.storage)).collect();
+        let helps = |&v: &VolumeIx| !apart || self.is_another_rack(slot, v);
+        let targets = places.iter().filter_map(|p| self.cluster.find_volume(p.storage)).filter(helps);
+        let targets: Vec<VolumeIx> = targets.collect();
+        if targets.is_empty() && apart {
+            return false;
+        }
         if targets.is_empty() {
             self.clear_the_way(slot);
             return false;

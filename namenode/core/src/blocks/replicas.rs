@@ -113,6 +113,9 @@ impl BlockMap {
         self.tally.bad_blocks = self.tally.bad_blocks + u64::from(bad > 0) - u64::from(entry.bad > 0);
         self.queues.moved(entry.id, entry.condition, condition);
         (entry.safe, entry.bad, entry.condition) = (safe, bad, condition);
+        if condition != Condition::Surplus {
+            self.hints.remove(&slot);
+        }
     }
 
     /// Bad replicas, in place or set aside.
@@ -154,6 +157,8 @@ impl BlockMap {
             Condition::Surplus
         } else if self.something_to_clear(slot) {
             Condition::Leftover
+        } else if self.misplaced(slot) {
+            Condition::Misplaced
         } else {
             Condition::Fine
         }

@@ -41,10 +41,12 @@ pub(super) enum Condition {
     Surplus,
     /// Enough good replicas, and bad ones to clear away.
     Leftover,
+    /// Enough good replicas, and all on one rack although there are several.
+    Misplaced,
 }
 
 impl Condition {
-    pub(super) const COUNT: usize = 11;
+    pub(super) const COUNT: usize = 12;
     /// Those that call for copies, most urgent first.
     pub(super) const NEEDS: [Self; 3] = [Self::LastCopy, Self::FewCopies, Self::SomeCopies];
 }

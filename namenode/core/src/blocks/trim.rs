@@ -32,7 +32,7 @@ impl BlockMap {
     /// Chooses what of a block may go.
     fn trim(&mut self, slot: Slot) {
         while self.lasting(slot).count() > self.table.get(slot).target()
-            && let Some(volume) = self.victim(slot)
+            && let Some(volume) = self.hinted(slot).or_else(|| self.victim(slot))
         {
             self.doom(slot, volume);
         }

@@ -62,6 +62,8 @@ pub struct BlockNumbers {
     pub under_replicated: u64,
     /// Complete blocks with more good replicas than wanted.
     pub over_replicated: u64,
+    /// Complete blocks whose replicas all lie on one rack although there are several.
+    pub misplaced: u64,
     /// Copies ordered and not yet confirmed.
     pub pending_copies: u64,
     /// Replicas of complete blocks whose bytes, length or stamp are wrong, those set aside by their datanode included.

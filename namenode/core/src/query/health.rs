@@ -20,6 +20,7 @@ impl State {
             stale: numbers.stale,
             under_replicated: numbers.under_replicated,
             over_replicated: numbers.over_replicated,
+            misplaced: numbers.misplaced,
             pending_copies: numbers.pending_copies,
             corrupt_replicas: numbers.corrupt_replicas,
             stats: self.blocks.stats(now),

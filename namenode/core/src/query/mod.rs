@@ -5,6 +5,7 @@
 
 mod fsck;
 mod health;
+mod ledger;
 mod listing;
 mod locations;
 mod open;
@@ -75,6 +76,8 @@ impl<'a> Asker<'a, '_> {
             Query::Health => Ok(Answer::Health(Box::new(self.state.health(self.now)))),
             Query::BlockState { id } => self.block_state(*id),
             Query::CorruptBlocks { after, max } => self.corrupt_blocks(*after, *max),
+            Query::BlocksOn { datanode, bytes, min_len } => self.blocks_on(*datanode, *bytes, *min_len),
+            Query::Ledger { max } => self.ledger(*max),
             Query::CorruptFiles { max } => Ok(Answer::Paths(self.corrupt_files(*max))),
         }
     }

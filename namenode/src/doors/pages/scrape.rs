@@ -37,6 +37,7 @@ fn health(text: &mut MetricsText, health: &Health) {
         health.under_replicated,
     );
     text.gauge("mammoth_namenode_over_replicated_blocks", "Blocks with surplus copies.", health.over_replicated);
+    text.gauge("mammoth_namenode_misplaced_blocks", "Blocks on one rack though there are several.", health.misplaced);
     text.gauge("mammoth_namenode_pending_copies", "Copies ordered and not confirmed.", health.pending_copies);
     text.gauge("mammoth_namenode_corrupt_replicas", "Copies known to be damaged.", health.corrupt_replicas);
     text.gauge("mammoth_namenode_lease_recoveries", "Files being recovered from lost writers.", health.recoveries);

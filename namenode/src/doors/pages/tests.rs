@@ -60,6 +60,7 @@ fn health() -> Health {
         stale: 0,
         under_replicated: 0,
         over_replicated: 0,
+        misplaced: 0,
         pending_copies: 0,
         corrupt_replicas: 0,
         stats: FsStats { capacity: 300 * GIB, used: 36 * GIB, remaining: 180 * GIB, ..FsStats::default() },

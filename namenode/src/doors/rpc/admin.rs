@@ -42,6 +42,8 @@ pub(super) async fn serve(call: &Call<'_>) -> Option<Served> {
         "listOpenFiles" => call.serve(|q| list_open_files(call, q)).await,
         "refreshNodes" => call.serve(|q| refresh_nodes(call, q)).await,
         "saveNamespace" => call.serve(|q| save_namespace(call, q)).await,
+        "metaSave" => call.serve(|q| super::metasave::meta_save(call, q)).await,
+        "setBalancerBandwidth" => call.serve(|q| super::balance::set_bandwidth(call, q)).await,
         "setSafeMode" => call.serve(|q| set_safe_mode(call, q)).await,
         "getStoragePolicy" => call.serve(|q| get_storage_policy(call, q)).await,
         "getStoragePolicies" => {

@@ -1,11 +1,14 @@
 //! ClientProtocol over Hadoop RPC: every method is decode, ask the driver, encode.
 //!
 //! Methods are grouped by family, one file each; [`refused`] names those that exist in HDFS and are not offered here.
+//! [`balance`] is NamenodeProtocol, by which the balancer asks for blocks.
 
 mod admin;
+mod balance;
 mod blocks;
 mod call;
 mod convert;
+mod metasave;
 mod names;
 mod nothing;
 mod refused;
@@ -21,9 +24,11 @@ use bytes::Bytes;
 use call::{Call, Served};
 use mammoth_net::rpc::server::{RpcCall, RpcFuture, RpcHandler};
 use mammoth_platform::Clock;
-use mammoth_protocol::hadoop::CLIENT_PROTOCOL;
+use mammoth_protocol::hadoop::{CLIENT_PROTOCOL, NAMENODE_PROTOCOL};
+use mammoth_protocol::internal::ClusterIdentity;
 use mammoth_protocol::rpc::RpcFailure;
 use mammoth_protocol::{Auth, Caller};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Who may administrate.
@@ -45,6 +50,8 @@ pub struct ClientDoor {
     pub groups: Groups,
     /// The block pool.
     pub pool: String,
+    /// Which file system this is.
+    pub identity: ClusterIdentity,
     /// What clients are told to use.
     pub defaults: ServerDefaults,
     /// Who may administrate.
@@ -53,6 +60,8 @@ pub struct ClientDoor {
     pub hosts: HostFiles,
     /// Racks.
     pub topology: Topology,
+    /// Where files for people to read go.
+    pub log_dir: Option<PathBuf>,
     /// For ages in answers.
     pub clock: Arc<dyn Clock>,
 }
@@ -70,11 +79,14 @@ impl RpcHandler for ClientProtocol {
 
 impl ClientDoor {
     async fn serve(&self, incoming: RpcCall) -> Served {
-        if incoming.protocol != CLIENT_PROTOCOL {
+        if ![CLIENT_PROTOCOL, NAMENODE_PROTOCOL].contains(&&*incoming.protocol) {
             return Err(RpcFailure::no_such_protocol(&incoming.protocol));
         }
         let caller = self.caller(&incoming).await?;
         let call = Call { method: &incoming.method, payload: &incoming.payload, caller, door: self };
+        if incoming.protocol == NAMENODE_PROTOCOL {
+            return Box::pin(balance::serve(&call)).await;
+        }
         // One future at a time: together they would take the room of the largest three.
         if let Some(served) = Box::pin(blocks::serve(&call)).await {
             return served;

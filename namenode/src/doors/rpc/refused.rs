@@ -59,8 +59,6 @@ const ABSENT: [(&str, &[&str]); 11] = [
         &[
             "rollEdits",
             "restoreFailedStorage",
-            "metaSave",
-            "setBalancerBandwidth",
             "getDatanodeStorageReport",
             "getEditsFromTxid",
             "getCurrentEditLogTxid",

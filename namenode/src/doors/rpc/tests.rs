@@ -136,6 +136,7 @@ fn door() -> ClientProtocol {
         driver,
         groups: Groups::new(Arc::clone(&clock)),
         pool: POOL.to_owned(),
+        identity: ClusterIdentity::default(),
         defaults: ServerDefaults {
             block_size: 1 << 27,
             replication: 3,
@@ -146,6 +147,7 @@ fn door() -> ClientProtocol {
         rules: AdminRules { permissions: true, superuser: "hdfs".to_owned(), supergroup: "wheel".to_owned() },
         hosts: HostFiles::default(),
         topology: Topology::default(),
+        log_dir: None,
         clock,
     }))
 }
@@ -194,6 +196,7 @@ async fn every_method_is_served_refused_or_unknown() {
         "listCorruptFileBlocks truncate concat refreshNodes listOpenFiles saveNamespace getAclStatus getXAttrs listXAttrs",
         "getEZForPath setStoragePolicy unsetStoragePolicy getSnapshottableDirListing getSlowDatanodeReport upgradeStatus",
         "finalizeUpgrade",
+        "metaSave setBalancerBandwidth",
     ]
     .iter()
     .flat_map(|line| line.split(' '))
@@ -204,11 +207,34 @@ async fn every_method_is_served_refused_or_unknown() {
         assert!(empty_mode_is_fine, "{method} is not offered");
         assert!(refused::refusal(method).is_none(), "{method} is served and refused");
     }
-    for method in ["setQuota", "setAcl", "setXAttr", "createSnapshot", "metaSave"] {
+    for method in ["setQuota", "setAcl", "setXAttr", "createSnapshot", "rollEdits"] {
         let failure = door.call(incoming(method)).await.expect_err("not offered");
         assert_eq!(failure.java_class, ErrorCode::Unsupported.java_class());
         assert!(failure.message.starts_with(method), "{failure}");
     }
     let unknown = door.call(incoming("nonsense")).await.expect_err("unknown");
     assert!(unknown.java_class.ends_with("RpcNoSuchMethodException"));
+}
+
+#[tokio::test]
+async fn the_namenodes_own_protocol_is_for_administrators_and_the_balancer() {
+    let door = door();
+    let to = |method: &str| RpcCall { protocol: NAMENODE_PROTOCOL.to_owned(), ..incoming(method) };
+    for method in ["versionRequest", "getBlockKeys", "getBlocks"] {
+        let failure = door.call(to(method)).await.expect_err("ann is nobody");
+        assert_eq!(failure.java_class, ErrorCode::AccessControl.java_class(), "{method}");
+    }
+    for method in ["rollEditLog", "startCheckpoint", "getEditLogManifest"] {
+        let failure = door.call(to(method)).await.expect_err("not offered");
+        assert!(failure.message.starts_with(method), "{failure}");
+        assert_eq!(failure.java_class, ErrorCode::Unsupported.java_class(), "{method}");
+    }
+    let admin = RpcCall { user: "hdfs".into(), ..to("versionRequest") };
+    let reply = door.call(admin).await.expect("served");
+    let version = mammoth_protocol::hadoop::hdfs::VersionResponseProto::decode(reply).expect("its own bytes");
+    assert_eq!((version.info.block_pool_id.as_str(), version.info.state), (POOL, Some(0)));
+    for method in ["mkdirs", "nonsense"] {
+        let unknown = door.call(to(method)).await.expect_err("of another protocol");
+        assert!(unknown.java_class.ends_with("RpcNoSuchMethodException"), "{method}");
+    }
 }

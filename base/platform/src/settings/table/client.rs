@@ -47,6 +47,16 @@ super::table! {
     DFS_DOMAIN_SOCKET_PATH: Text("dfs.domain.socket.path", "", &[]);
     /// How long a client goes without a socket that failed (bare numbers are seconds).
     DFS_DOMAIN_SOCKET_DISABLE_INTERVAL: Millis("dfs.domain.socket.disable.interval.seconds", "600", "s", 0);
+    /// Bytes that the balancer moves from or to one datanode in one iteration, at most.
+    DFS_BALANCER_MAX_SIZE_TO_MOVE: Bytes("dfs.balancer.max-size-to-move", "10737418240", 1, 1 << 50);
+    /// Bytes of blocks that the balancer asks for at once.
+    DFS_BALANCER_GETBLOCKS_SIZE: Bytes("dfs.balancer.getBlocks.size", "2147483648", 1, 1 << 50);
+    /// Smaller blocks are not worth moving.
+    DFS_BALANCER_GETBLOCKS_MIN_BLOCK_SIZE: Bytes("dfs.balancer.getBlocks.min-block-size", "10485760", 0, 1 << 50);
+    /// Moves of the balancer at the same time, in the whole cluster.
+    DFS_BALANCER_MOVER_THREADS: Int("dfs.balancer.moverThreads", "1000", 1, 10_000);
+    /// How long an iteration of the balancer begins new moves (bare numbers are milliseconds).
+    DFS_BALANCER_MAX_ITERATION_TIME: Millis("dfs.balancer.max-iteration-time", "1200000", "ms", 1);
     /// How often a reader asks for a file's blocks again before it gives up on one.
     DFS_CLIENT_MAX_BLOCK_ACQUIRE_FAILURES: Int("dfs.client.max.block.acquire.failures", "3", 0, 1000);
 }

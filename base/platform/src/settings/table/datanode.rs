@@ -25,6 +25,10 @@ super::table! {
     DFS_DATANODE_SOCKET_WRITE_TIMEOUT: Millis("dfs.datanode.socket.write.timeout", "480000", "ms", 0);
     /// How long a connection is kept for a further operation (bare numbers are milliseconds).
     DFS_DATANODE_SOCKET_REUSE_KEEPALIVE: Millis("dfs.datanode.socket.reuse.keepalive", "4000", "ms", 0);
+    /// Bytes a second that all moves of the balancer together may send and receive at a datanode.
+    DFS_DATANODE_BALANCE_BANDWIDTH_PER_SEC: Bytes("dfs.datanode.balance.bandwidthPerSec", "100m", 1, 1 << 50);
+    /// Moves of the balancer that a datanode takes part in at the same time; the balancer keeps to it too.
+    DFS_DATANODE_BALANCE_MAX_CONCURRENT_MOVES: Int("dfs.datanode.balance.max.concurrent.moves", "100", 1, 10_000);
     /// Hours within which every replica is verified; 0 = the default of three weeks, negative = never.
     DFS_DATANODE_SCAN_PERIOD_HOURS: Int("dfs.datanode.scan.period.hours", "504", -1, 1_000_000);
     /// Bytes a second and volume that verifying reads; 0 = no verifying.

@@ -81,6 +81,8 @@ super::table! {
     NET_TOPOLOGY_SCRIPT_FILE_NAME: Text("net.topology.script.file.name", "", &[]);
     /// File with addresses of datanodes and their racks, in two columns.
     NET_TOPOLOGY_TABLE_FILE_NAME: Text("net.topology.table.file.name", "", &[]);
+    /// Folder for what the namenode writes for people to read, beside its log; empty = the folder of its log.
+    HADOOP_LOG_DIR: Text("hadoop.log.dir", "", &[]);
     /// Time after which an abandoned file is closed for its writer (bare numbers are seconds).
     DFS_NAMENODE_LEASE_HARD_LIMIT: Millis("dfs.namenode.lease-hard-limit-sec", "1200", "s", 1);
 }

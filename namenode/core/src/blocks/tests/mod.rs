@@ -1,6 +1,7 @@
 //! Tests of the block map: a fleet of datanodes that say exactly what a test wants them to say.
 
 mod admin;
+mod balance;
 mod deletion;
 mod model;
 mod numbers;
@@ -11,6 +12,7 @@ mod recovery;
 mod repair;
 mod reports;
 mod safe;
+mod spread;
 mod whole;
 
 use super::{BlockMap, BlockMeta};

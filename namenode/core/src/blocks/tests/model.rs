@@ -6,7 +6,7 @@ use super::super::mix::Mix;
 use super::*;
 use crate::api::{AdminWish, HostName, HostRules, ReplicaOn, SafeModeAction};
 use crate::blocks::TargetRequest;
-use mammoth_protocol::internal::ReplicaEvent::{Bad, Deleted, Received, Receiving};
+use mammoth_protocol::internal::ReplicaEvent::{Bad, Deleted, Moved, Received, Receiving};
 use proptest::prelude::*;
 use std::collections::VecDeque;
 
@@ -337,7 +337,7 @@ impl World {
             }
             Some(DnCommand::Verify { .. }) => self.scrub(n),
             Some(DnCommand::Register) => self.register(n),
-            Some(DnCommand::Recover { .. }) | None => {}
+            Some(DnCommand::Recover { .. } | DnCommand::BalanceRate { .. }) | None => {}
         }
     }
 
@@ -489,12 +489,26 @@ impl World {
             57 => self.pass(200_000),
             58..=59 => self.pass(20_000),
             60 => self.want(n),
+            61 => self.balance(n),
             _ => {
                 self.pass(3_000);
                 self.tick();
             }
         }
         self.map.check().expect("the invariants hold");
+    }
+
+    /// The balancer has a datanode fetch a replica, to relieve any other.
+    fn balance(&mut self, n: usize) {
+        let Some(id) = self.any_block(true) else { return };
+        let (from, source) = (self.any_node(), self.any_node());
+        let free = self.disks[n].up && !self.disks[n].replicas.contains_key(&id) && from != n;
+        if free && self.disks[source].up && self.is_good(source, id) {
+            let replica = self.disks[source].replicas[&id];
+            let block = Block { id, stamp: replica.stamp, len: replica.len };
+            self.disks[n].replicas.insert(id, replica);
+            self.disks[n].news.push(Moved { block, from: datanode(from) });
+        }
     }
 
     /// The operator wants something of a datanode, or nothing more of any.
@@ -548,7 +562,7 @@ impl World {
         }
         let numbers = self.map.numbers(self.now);
         assert_eq!((numbers.under_replicated, numbers.over_replicated, numbers.pending_copies), (0, 0, 0));
-        assert_eq!((numbers.live, numbers.corrupt_replicas), (NODES as u32, 0));
+        assert_eq!((numbers.live, numbers.corrupt_replicas, numbers.misplaced), (NODES as u32, 0, 0));
         assert!(self.map.missing_blocks(None, 10).is_empty());
         assert_eq!(self.map.stats(self.now).pending_deletion, 0);
     }

@@ -3,6 +3,7 @@
 mod harness;
 
 mod bad_input;
+mod balancer;
 mod broken_disks;
 mod buffers;
 mod compare;

@@ -256,6 +256,11 @@ impl Cluster {
         &self.options.settings
     }
 
+    /// A file that a daemon wrote beside its log.
+    pub(crate) fn written(&self, name: &str) -> String {
+        std::fs::read_to_string(self.dir.path().join("logs").join(name)).expect("a file")
+    }
+
     /// Sends a signal to a daemon.
     pub(crate) fn signal(&self, name: &str, signal: Signal) {
         rustix::process::kill_process(self.pid(name), signal).unwrap_or_else(|e| panic!("{name}: {e}"));

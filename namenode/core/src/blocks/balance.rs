@@ -66,11 +66,11 @@ impl BlockMap {
     #[must_use]
     pub fn blocks_on(&self, datanode: DatanodeId, bytes: u64, min_len: u64, entropy: u64) -> Option<Vec<BlockOn>> {
         let ix = self.cluster.find_node(datanode).filter(|&ix| self.cluster.node(ix).live)?;
-        let slots = || {
-            let volumes = self.cluster.node(ix).volumes.iter().filter(|&&v| self.cluster.volume(v).serving());
-            volumes.flat_map(|&v| self.cluster.volume(v).blocks.iter().copied())
+        let volumes = || {
+            self.cluster.node(ix).volumes.iter().map(|&v| self.cluster.volume(v)).filter(|volume| volume.serving())
         };
-        let total = slots().count();
+        let slots = || volumes().flat_map(|volume| volume.blocks.iter());
+        let total: usize = volumes().map(|volume| volume.blocks.len()).sum();
         let start = usize::try_from(entropy % (total as u64).max(1)).unwrap_or_default();
         let (mut found, mut sum) = (Vec::new(), 0_u64);
         for slot in slots().skip(start).chain(slots().take(start)).take(LOOKS_MAX) {

@@ -13,6 +13,7 @@ mod following;
 mod foreign;
 mod fsck;
 mod full_disks;
+mod hadoop;
 mod jobs;
 mod leases;
 mod lengths;

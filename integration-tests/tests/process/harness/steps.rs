@@ -24,6 +24,11 @@ impl StepClient {
         let mut command = Command::new(program("test-client"));
         command.arg(format!("fs.defaultFS=hdfs://{namenode}"));
         command.args(settings.iter().map(|(key, value)| format!("{key}={value}")));
+        Self::spawn(command)
+    }
+
+    /// Starts a program that takes steps and answers as `test-client` does.
+    pub(crate) fn spawn(mut command: Command) -> Self {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the client starts");
         let input = child.stdin.take().expect("a pipe");
         let output = BufReader::new(child.stdout.take().expect("a pipe"));

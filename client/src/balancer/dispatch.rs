@@ -20,8 +20,6 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_millis(200);
 /// Failed moves after which a datanode is left alone.
 const FAILURES_MAX: u32 = 5;
-/// Blocks of a source that wait to be chosen; with fewer, more are asked for.
-const WAITING_MIN: usize = 5;
 /// Bytes of blocks that are asked for, for every byte that a source is to give: some cannot go where they are wanted.
 const CHOICE: u64 = 4;
 /// How long a block that was moved stays where it is, as in HDFS.
@@ -155,7 +153,7 @@ impl<'a> Dispatch<'a> {
                     self.pairs.rotate_left(at + 1);
                     return Ok(Some(order));
                 }
-                if !self.fetch(source)? {
+                if !self.fetch(source, target)? {
                     break;
                 }
             }
@@ -176,10 +174,12 @@ impl<'a> Dispatch<'a> {
         Some(Move { block: found.block, source, target, sender })
     }
 
-    /// Asks for more blocks of a source; false if there are no more to be had, or enough wait.
-    fn fetch(&mut self, source: usize) -> Result<bool, ClientError> {
+    /// Asks for more blocks of a source; false if there are no more to be had, or one waits that may go to the target once
+    /// somebody is free to send it.
+    fn fetch(&mut self, source: usize, target: usize) -> Result<bool, ClientError> {
         let Some(supply) = self.supplies.get_mut(&source) else { return Ok(false) };
-        if supply.budget == 0 || supply.waiting.len() >= WAITING_MIN {
+        let waits = |(_, holders): &(Found, Vec<usize>)| may_move(&self.racks, holders, source, target);
+        if supply.budget == 0 || supply.waiting.iter().any(waits) {
             return Ok(false);
         }
         let config = &self.balancer.config;

@@ -138,7 +138,8 @@ pub(super) fn copy(context: &Context, link: &mut Link<'_>, request: &OpCopyBlock
     })?;
     let range = Range { start: 0, end: reader.block.len };
     let mut pace = |bytes| context.balance.wait(bytes, &mut || Ok(()));
-    let sent = send_paced(context, &reader, range, SendMode::Verified, &mut link.output, &mut link.scratch, &mut pace);
+    let sent =
+        send_paced(context, &reader, range, SendMode::Verified, &mut link.output, &mut link.scratch, Some(&mut pace));
     if let Err(error) = sent {
         if let Some((storage, block, reason)) = error.bad_replica() {
             context.store()?.set_aside(storage, block, reason);

@@ -13,6 +13,9 @@ use std::sync::atomic::Ordering;
 /// Bytes of data in one packet: large enough that system calls do not count, small enough to stay in a core's cache.
 const PACKET_DATA: usize = 256 * 1024;
 
+/// The same where packets are held back: as HDFS has it everywhere.
+const PACED_DATA: usize = 64 * 1024;
+
 /// Bytes of a range from which on the kernel is told that it will be read to its end.
 const READ_AHEAD_FROM: u64 = 1024 * 1024;
 
@@ -46,10 +49,11 @@ pub(super) fn send_range(
     output: &mut DataWriter<TcpStream>,
     scratch: &mut Scratch,
 ) -> Result<()> {
-    send_paced(context, reader, range, mode, output, scratch, &mut |_| Ok(()))
+    send_paced(context, reader, range, mode, output, scratch, None)
 }
 
-/// As [`send_range`], but before each packet `pace` is asked with its bytes, and may take its time.
+/// As [`send_range`], but before each packet `pace` is asked with its bytes, and may take its time; packets are smaller then,
+/// so that the receiver hears something in between.
 ///
 /// # Errors
 /// As [`send_range`]; those of `pace`.
@@ -60,16 +64,19 @@ pub(super) fn send_paced(
     mode: SendMode,
     output: &mut DataWriter<TcpStream>,
     scratch: &mut Scratch,
-    pace: &mut dyn FnMut(usize) -> Result<()>,
+    mut pace: Option<&mut dyn FnMut(usize) -> Result<()>>,
 ) -> Result<()> {
-    let step = (PACKET_DATA / reader.chunk()).max(1) * reader.chunk();
+    let packet = if pace.is_some() { PACED_DATA } else { PACKET_DATA };
+    let step = (packet / reader.chunk()).max(1) * reader.chunk();
     let mut header = PacketHeader { offset: range.start, ..PacketHeader::default() };
     if range.end - range.start > READ_AHEAD_FROM {
         reader.advise_sequential(range.start, range.end - range.start);
     }
     while header.offset < range.end {
         header.data_len = usize::try_from(range.end - header.offset).unwrap_or(step).min(step);
-        pace(header.data_len)?;
+        if let Some(pace) = &mut pace {
+            pace(header.data_len)?;
+        }
         send_packet(reader, &header, mode, output, scratch)?;
         context.counters.bytes_read.fetch_add(header.data_len as u64, Ordering::Relaxed);
         header.offset += header.data_len as u64;

@@ -40,7 +40,8 @@ impl BlockMap {
     pub(super) fn spread_portion(&mut self) -> bool {
         let several = self.several_racks();
         if several != self.spread.several {
-            self.spread = Spread { several, settled: 0 };
+            // Until blocks are surveyed, no queue knows of any.
+            self.spread = Spread { several, settled: if self.surveyed == 0 { ALL } else { 0 } };
         }
         if self.spread.settled == ALL {
             return false;

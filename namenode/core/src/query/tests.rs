@@ -300,3 +300,31 @@ fn open_files_come_by_id_in_pages_for_the_superuser() {
     let query = Query::OpenFiles { after: InodeId(0), below: path("/"), blocking: false, max: 1 };
     assert_eq!(world.ask(&user("eve", &[]), query).unwrap_err().code, ErrorCode::AccessControl);
 }
+
+#[test]
+fn blocks_of_a_datanode_and_what_there_is_to_do_are_told_to_superusers_only() {
+    let mut world = World::with_nodes();
+    let file = world.file("/d/f", &[100, 40]);
+    let datanode = world.nodes[0].id();
+    let on = Query::BlocksOn { datanode, bytes: 1 << 30, min_len: 50 };
+    let Ok(Answer::BlocksOn(found)) = world.ask(&root(), on.clone()) else { panic!("no blocks") };
+    let [only] = &found[..] else { panic!("{found:?}") };
+    assert_eq!((only.file, only.block.len, only.places.len()), (file, 100, 3));
+    assert_eq!(saw(&world, &on), [file.0 - InodeId::ROOT.0]);
+    let nobody = Query::BlocksOn { datanode: mammoth_protocol::DatanodeId::default(), bytes: 1, min_len: 0 };
+    assert_eq!(world.ask(&root(), nobody).expect_err("no such").code, ErrorCode::IllegalArgument);
+    // One replica is lost, one of the other block goes bad.
+    let Ok(Answer::Ledger(quiet)) = world.ask(&root(), Query::Ledger { max: 10 }) else { panic!("no ledger") };
+    assert_eq!((quiet.inodes, quiet.blocks, quiet.live, quiet.datanodes.len()), (3, 2, 3, 3));
+    assert_eq!((quiet.under_replicated, quiet.missing, quiet.corrupt_replicas), (0, 0, 0));
+    world.tell(0, ReplicaEvent::Bad(only.block));
+    let Ok(Answer::Ledger(ledger)) = world.ask(&root(), Query::Ledger { max: 10 }) else { panic!("no ledger") };
+    assert_eq!((ledger.under_replicated, ledger.waiting.len(), ledger.corrupt.len()), (1, 1, 1));
+    assert_eq!((ledger.waiting[0].path.as_deref(), ledger.waiting[0].block), (Some("/d/f"), only.block));
+    let Ok(Answer::Ledger(cut)) = world.ask(&root(), Query::Ledger { max: 0 }) else { panic!("no ledger") };
+    assert_eq!((cut.under_replicated, cut.waiting.len(), cut.corrupt.len()), (1, 0, 0));
+    let other = mammoth_protocol::Caller { user: "somebody".to_owned(), ..root() };
+    for query in [on, Query::Ledger { max: 1 }] {
+        assert_eq!(world.ask(&other, query).expect_err("refused").code, ErrorCode::AccessControl);
+    }
+}

@@ -88,6 +88,8 @@ struct Shared {
     changed: Condvar,
     target: Box<dyn Fn() -> Option<SocketAddr> + Send + Sync>,
     rpc: bool,
+    /// Where it listens.
+    port: u16,
 }
 
 /// A proxy in front of one server.
@@ -129,8 +131,8 @@ impl Proxy {
             accepted: 0,
             over: false,
         };
-        let shared =
-            Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), target: Box::new(target), rpc });
+        let (state, target) = (Mutex::new(state), Box::new(target));
+        let shared = Arc::new(Shared { state, changed: Condvar::new(), target, rpc, port: addr.port() });
         let stop = Arc::new(AtomicBool::new(false));
         let (own, stopped) = (Arc::clone(&shared), Arc::clone(&stop));
         let accepting = std::thread::spawn(move || {
@@ -431,7 +433,7 @@ impl Pump {
         match self.owner {
             Some((known, is)) if known == pid => is,
             _ => {
-                let is = owner_of_port(self.link.peer, &[(String::new(), pid)]).is_ok();
+                let is = owner_of(self.link.peer, self.link.shared.port, &[(String::new(), pid)]).is_ok();
                 self.owner = Some((pid, is));
                 is
             }
@@ -496,13 +498,14 @@ fn first_frame(bytes: &[u8]) -> Option<usize> {
     (bytes.len() >= whole).then_some(whole)
 }
 
-/// Which of these processes has the connection whose end is at this port of the machine.
-pub(crate) fn owner_of_port(port: u16, pids: &[(String, i32)]) -> Result<String, String> {
+/// Which of these processes has the connection from one port of the machine to another.
+pub(crate) fn owner_of(port: u16, to: u16, pids: &[(String, i32)]) -> Result<String, String> {
     let table = std::fs::read_to_string("/proc/net/tcp").map_err(|e| e.to_string())?;
-    let suffix = format!(":{port:04X}");
+    // A port may be the end of several connections, to different ones.
+    let (from, to) = (format!(":{port:04X}"), format!(":{to:04X}"));
     let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     let inodes: Vec<String> = rows
-        .filter(|row| row.len() > 9 && row[1].ends_with(&suffix))
+        .filter(|row| row.len() > 9 && row[1].ends_with(&from) && row[2].ends_with(&to))
         .map(|row| format!("socket:[{}]", row[9]))
         .collect();
     for (name, pid) in pids {

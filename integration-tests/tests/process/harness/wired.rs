@@ -2,7 +2,7 @@
 
 use super::cluster::{BlockOf, Cluster, Options, alive};
 use super::poll;
-use super::proxy::{Flow, Proxy, Trap, Way, owner_of_port};
+use super::proxy::{Flow, Proxy, Trap, Way, owner_of};
 use super::steps::StepClient;
 use mammoth_client::{ClientConfig, DfsClient};
 use mammoth_platform::Settings;
@@ -85,7 +85,12 @@ impl Wired {
         parties.extend(NAMES.map(|name| (name.to_owned(), self.cluster.pid(name).as_raw_nonzero().get())));
         let mut link = BTreeMap::new();
         for name in NAMES {
-            for from in self.transfer(name).peers().into_iter().filter_map(|port| owner_of_port(port, &parties).ok()) {
+            for from in self
+                .transfer(name)
+                .peers()
+                .into_iter()
+                .filter_map(|port| owner_of(port, self.transfer(name).addr().port(), &parties).ok())
+            {
                 link.insert(from, name.to_owned());
             }
         }
@@ -150,7 +155,7 @@ impl Wired {
         let port = self.internal.caught();
         let pids: Vec<_> =
             NAMES.iter().map(|name| ((*name).to_owned(), self.cluster.pid(name).as_raw_nonzero().get())).collect();
-        poll("the reporter is known", LIMIT, || owner_of_port(port, &pids))
+        poll("the reporter is known", LIMIT, || owner_of(port, self.internal.addr().port(), &pids))
     }
 
     /// Everything goes its way again.
@@ -174,8 +179,11 @@ impl Wired {
             }
         }
         poll("the cluster is whole again", LIMIT, || {
-            let health = self.cluster.status()?["health"].clone();
-            let whole = health["live"] == 4 && health["stale"] == 0 && health["under_replicated"] == 0;
+            let status = self.cluster.status()?;
+            let health = &status["health"];
+            let told =
+                status["datanodes"].as_array().is_some_and(|all| all.iter().all(|node| node["reported"] == true));
+            let whole = told && health["live"] == 4 && health["stale"] == 0 && health["under_replicated"] == 0;
             if whole && health["safe_mode"] == "Off" { Ok(()) } else { Err(health.to_string()) }
         });
     }

@@ -12,7 +12,7 @@ use super::cluster::NodeIx;
 use super::reports::{Part, Slice, Step};
 
 /// Replicas of a list that are taken in one go.
-const LIST_PORTION: usize = 5_000;
+const LIST_PORTION: usize = 2_000;
 
 /// How a replica came to be known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

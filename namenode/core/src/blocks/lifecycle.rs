@@ -23,6 +23,19 @@ impl BlockMap {
             self.update(id, meta.stamp, meta.len, meta.complete);
             return;
         }
+        self.add(id, meta);
+    }
+
+    /// The same for one that must not be in yet, as when all are loaded; `false` if it is.
+    pub fn insert_new(&mut self, id: BlockId, meta: BlockMeta) -> bool {
+        let new = self.table.find(id).is_none();
+        if new {
+            self.add(id, meta);
+        }
+        new
+    }
+
+    fn add(&mut self, id: BlockId, meta: BlockMeta) {
         let slot = self.table.insert(Entry {
             id,
             inode: meta.inode,
@@ -36,7 +49,10 @@ impl BlockMap {
             condition: Condition::Unsurveyed,
         });
         self.tally.complete += u64::from(meta.complete);
-        self.settle(slot);
+        // While the namenode starts, an entry is made as it would be settled: nothing is known of replicas, no queue is kept.
+        if slot.0 < self.surveyed || self.config.replication_min == 0 {
+            self.settle(slot);
+        }
     }
 
     /// A block's stamp or length changed, or it was completed or reopened. Its replicas are judged anew.

@@ -107,6 +107,7 @@ pub struct BlockMap {
     /// Bytes a second that datanodes may use for balancing, if the operator said so since the start.
     balance_rate: Option<u64>,
     next_round_ms: u64,
+    round: repair::Round,
     /// The last trimming round did not get through.
     trim_soon: bool,
 }
@@ -135,6 +136,7 @@ impl BlockMap {
             hints: BTreeMap::new(),
             balance_rate: None,
             next_round_ms: 0,
+            round: repair::Round::default(),
             trim_soon: false,
         }
     }

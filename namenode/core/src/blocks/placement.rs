@@ -6,22 +6,22 @@ use super::cluster::{Admin, Node, NodeIx, RackIx, VolumeIx};
 use super::mix::Mix;
 use super::types::TargetRequest;
 use crate::api::Place;
+use mammoth_protocol::StorageId;
 
 /// Connections that a datanode may have beside twice the average before others are preferred: on an idle cluster the average
 /// says nothing.
 const XCEIVERS_SLACK: u32 = 8;
 
+/// Datanodes that are tried at random before all are looked at: among thousands most will do.
+const TRIES: usize = 16;
+
 /// A datanode that could take the block.
-struct Candidate {
-    node: NodeIx,
-    rack: RackIx,
-    /// Its volumes with room.
-    volumes: Vec<VolumeIx>,
+struct Candidate<'a> {
+    ix: NodeIx,
+    node: &'a Node,
     stale: bool,
     /// Many more connections than the average.
     busy: bool,
-    /// It is on the writer's host.
-    local: bool,
 }
 
 /// A placement being made.
@@ -29,11 +29,12 @@ struct Placement<'a> {
     map: &'a BlockMap,
     request: &'a TargetRequest,
     mix: Mix,
-    candidates: Vec<Candidate>,
+    /// Datanodes of the replicas so far.
+    taken: Vec<NodeIx>,
     /// Racks of the replicas so far, in order.
     racks: Vec<RackIx>,
-    /// Most replicas that a rack should have.
-    rack_max: usize,
+    /// Connections above which a datanode is busy.
+    busy_above: u64,
     targets: Vec<VolumeIx>,
 }
 
@@ -49,33 +50,6 @@ impl BlockMap {
         placement.targets.iter().filter_map(|&v| self.cluster.place(v)).collect()
     }
 
-    /// Datanodes that may be taken for a request.
-    fn candidates(&self, request: &TargetRequest) -> Vec<Candidate> {
-        let busy_above = self.busy_above();
-        let taken: Vec<NodeIx> =
-            request.chosen.iter().filter_map(|&id| self.cluster.node_of(self.cluster.find_volume(id)?)).collect();
-        let may = |(ix, node): &(NodeIx, &Node)| {
-            let may_take = node.live && node.admin == Admin::InService;
-            may_take && !taken.contains(ix) && !request.exclude.contains(&node.id)
-        };
-        let candidate = |(ix, node): (NodeIx, &Node)| {
-            let fits = |&v: &VolumeIx| {
-                let volume = self.cluster.volume(v);
-                volume.serving() && volume.has_room(request.block_size, request.block_size)
-            };
-            let volumes: Vec<VolumeIx> = node.volumes.iter().copied().filter(fits).collect();
-            (!volumes.is_empty()).then(|| Candidate {
-                node: ix,
-                rack: node.rack,
-                volumes,
-                stale: self.stale(node),
-                busy: u64::from(node.xceivers) > busy_above,
-                local: Some(node.addr.ip) == request.writer,
-            })
-        };
-        self.cluster.nodes().filter(may).filter_map(candidate).collect()
-    }
-
     /// Connections above which a datanode is busy.
     fn busy_above(&self) -> u64 {
         let live = u64::from(self.cluster.live().max(1));
@@ -86,59 +60,108 @@ impl BlockMap {
 
 impl<'a> Placement<'a> {
     fn new(map: &'a BlockMap, request: &'a TargetRequest) -> Self {
-        let candidates = map.candidates(request);
-        let chosen = request.chosen.iter().filter_map(|&id| map.cluster.node_of(map.cluster.find_volume(id)?));
-        let racks: Vec<RackIx> = chosen.map(|n| map.cluster.node(n).rack).collect();
-        let mut all: Vec<RackIx> = candidates.iter().map(|c| c.rack).chain(racks.iter().copied()).collect();
+        let node_of = |&id: &StorageId| map.cluster.node_of(map.cluster.find_volume(id)?);
+        let taken: Vec<NodeIx> = request.chosen.iter().filter_map(node_of).collect();
+        let racks = taken.iter().map(|&n| map.cluster.node(n).rack).collect();
+        let (mix, busy_above) = (Mix::new(request.entropy), map.busy_above());
+        Self { map, request, mix, taken, racks, busy_above, targets: Vec::new() }
+    }
+
+    /// A datanode, if it may be taken.
+    fn candidate(&self, ix: NodeIx, node: &'a Node) -> Option<Candidate<'a>> {
+        let may_take = node.live && node.admin == Admin::InService;
+        let is_free = may_take && !self.taken.contains(&ix) && !self.request.exclude.contains(&node.id);
+        (is_free && self.room_on(node).next().is_some()).then(|| Candidate {
+            ix,
+            node,
+            stale: self.map.stale(node),
+            busy: u64::from(node.xceivers) > self.busy_above,
+        })
+    }
+
+    /// A datanode's volumes with room.
+    fn room_on(&self, node: &'a Node) -> impl Iterator<Item = VolumeIx> {
+        let (map, size) = (self.map, self.request.block_size);
+        node.volumes.iter().copied().filter(move |&v| {
+            let volume = map.cluster.volume(v);
+            volume.serving() && volume.has_room(size, size)
+        })
+    }
+
+    /// Most replicas that a rack should have.
+    fn rack_max(&self) -> usize {
+        let candidates = self.map.cluster.nodes().filter_map(|(ix, node)| self.candidate(ix, node));
+        let mut all: Vec<RackIx> = candidates.map(|c| c.node.rack).chain(self.racks.iter().copied()).collect();
         all.sort_unstable();
         all.dedup();
-        let total = request.count + racks.len();
-        let rack_max = total.saturating_sub(1) / all.len().max(1) + 2;
-        Self { map, request, mix: Mix::new(request.entropy), candidates, racks, rack_max, targets: Vec::new() }
+        let total = self.request.count + self.racks.len() - self.targets.len();
+        total.saturating_sub(1) / all.len().max(1) + 2
     }
 
     /// Takes the datanodes that the client named, as far as they are wanted and not silent.
     fn favored(&mut self) {
         for name in &self.request.favored {
             if self.targets.len() < self.request.count {
-                let map = self.map;
-                self.take(|c| !c.stale && answers_to(map.cluster.node(c.node), name));
+                self.take(false, |c| !c.stale && answers_to(c.node, name));
             }
         }
     }
 
     /// Takes one more by the rule for its position. `false`: nobody is left.
     fn next(&mut self, silent_too: bool) -> bool {
-        let fit = |c: &Candidate| silent_too || !c.stale;
+        let fit = |c: &Candidate<'_>| silent_too || !c.stale;
         let ruled = match *self.racks.as_slice() {
-            [] => self.take(|c| fit(c) && c.local),
-            [first] => self.take(|c| fit(c) && c.rack != first),
-            [first, second] if first == second => self.take(|c| fit(c) && c.rack != first),
-            [_, second] => self.take(|c| fit(c) && c.rack == second),
+            [] => {
+                let writer = self.request.writer;
+                writer.is_some() && self.take(false, |c| fit(c) && Some(c.node.addr.ip) == writer)
+            }
+            [first] => self.take(true, |c| fit(c) && c.node.rack != first),
+            [first, second] if first == second => self.take(true, |c| fit(c) && c.node.rack != first),
+            [_, second] => self.take(false, |c| fit(c) && c.node.rack == second),
             _ => {
-                let (racks, max) = (self.racks.clone(), self.rack_max);
-                self.take(|c| fit(c) && racks.iter().filter(|&&r| r == c.rack).count() < max)
+                let (racks, max) = (self.racks.clone(), self.rack_max());
+                self.take(true, |c| fit(c) && racks.iter().filter(|&&r| r == c.node.rack).count() < max)
             }
         };
-        ruled || self.take(fit)
+        ruled || self.take(true, fit)
     }
 
-    /// Takes one of the candidates that `fit` admits, at random, a busy one only if all are.
-    fn take(&mut self, fit: impl Fn(&Candidate) -> bool) -> bool {
-        let list = |busy_too: bool| -> Vec<usize> {
-            let all = self.candidates.iter().enumerate();
-            all.filter(|(_, c)| fit(c) && (busy_too || !c.busy)).map(|(at, _)| at).collect()
-        };
-        let mut able = list(false);
-        if able.is_empty() {
-            able = list(true);
-        }
-        let Some(&at) = self.mix.pick(&able) else { return false };
-        let candidate = self.candidates.swap_remove(at);
-        let Some(&volume) = self.mix.pick(&candidate.volumes) else { return false };
-        self.racks.push(candidate.rack);
+    /// Takes one of the datanodes that `fit` admits, at random, a busy one only if all are. `many`: most are likely to fit.
+    fn take(&mut self, many: bool, fit: impl Fn(&Candidate<'_>) -> bool) -> bool {
+        let tried = if many { self.try_some(&fit) } else { None };
+        let Some((ix, node)) = tried.or_else(|| self.look_at_all(&fit)) else { return false };
+        let volumes: Vec<VolumeIx> = self.room_on(node).collect();
+        let Some(&volume) = self.mix.pick(&volumes) else { return false };
+        self.taken.push(ix);
+        self.racks.push(node.rack);
         self.targets.push(volume);
         true
+    }
+
+    /// One that fits and is not busy, if trying at random finds one soon.
+    fn try_some(&mut self, fit: &impl Fn(&Candidate<'_>) -> bool) -> Option<(NodeIx, &'a Node)> {
+        let nodes = &self.map.cluster.nodes;
+        if nodes.len() <= TRIES {
+            return None;
+        }
+        for _ in 0..TRIES {
+            let ix = NodeIx(self.mix.below(nodes.len()) as u32);
+            let fits = self.candidate(ix, self.map.cluster.node(ix)).filter(|c| !c.busy && fit(c));
+            if let Some(candidate) = fits {
+                return Some((candidate.ix, candidate.node));
+            }
+        }
+        None
+    }
+
+    fn look_at_all(&mut self, fit: &impl Fn(&Candidate<'_>) -> bool) -> Option<(NodeIx, &'a Node)> {
+        let (mut idle, mut busy) = (Vec::new(), Vec::new());
+        for (ix, node) in self.map.cluster.nodes() {
+            if let Some(candidate) = self.candidate(ix, node).filter(|c| fit(c)) {
+                if candidate.busy { &mut busy } else { &mut idle }.push((ix, node));
+            }
+        }
+        self.mix.pick(if idle.is_empty() { &busy } else { &idle }).copied()
     }
 }
 

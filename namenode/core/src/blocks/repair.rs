@@ -12,6 +12,15 @@ use mammoth_protocol::{Block, BlockId, Now};
 
 /// Blocks that a round looks at for every copy that it may order: some cannot be helped.
 const LOOKS_PER_COPY: usize = 10;
+/// Copies that one tick orders at most; the round goes on with the next.
+const COPY_PORTION: usize = 200;
+
+/// What is left of a round.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Round {
+    copies: usize,
+    looks: usize,
+}
 
 impl BlockMap {
     /// Time passed: notices deaths, plans copies and deletions, expires what was waited for. Does a bounded amount of work.
@@ -31,13 +40,15 @@ impl BlockMap {
         if self.now.monotonic_ms >= self.next_round_ms {
             self.next_round_ms = self.now.monotonic_ms + self.config.redundancy_interval_ms;
             if self.now.monotonic_ms >= self.safety.repair_from_ms {
-                self.copy_round(&mut Mix::new(entropy));
+                let copies = (self.config.work_multiplier as usize).saturating_mul(self.cluster.live() as usize);
+                self.round = Round { copies, looks: copies.saturating_mul(LOOKS_PER_COPY) };
             }
             if !self.surveying() {
                 self.admin_round();
             }
             self.trim_soon = true;
         }
+        more |= self.copy_portion(&mut Mix::new(entropy));
         if self.trim_soon {
             self.trim_soon = self.trim_round();
             more |= self.trim_soon;
@@ -45,14 +56,19 @@ impl BlockMap {
         BlockTick { commands: self.overdue_recoveries(), more }
     }
 
-    /// Orders copies, as many as a round may.
-    fn copy_round(&mut self, mix: &mut Mix) {
-        let mut left = (self.config.work_multiplier as usize).saturating_mul(self.cluster.live() as usize);
-        let mut looks = left.saturating_mul(LOOKS_PER_COPY);
+    /// Orders a portion of the copies that are left of the round. `true`: there are more.
+    fn copy_portion(&mut self, mix: &mut Mix) -> bool {
+        if self.round.copies == 0 {
+            return false;
+        }
+        let mut left = self.round.copies.min(COPY_PORTION);
+        let mut looks = self.round.looks.min(COPY_PORTION * LOOKS_PER_COPY);
+        self.round.copies -= left;
+        self.round.looks -= looks;
         for condition in Condition::NEEDS.into_iter().chain([Condition::Misplaced]) {
             for id in self.queues.page(condition, looks) {
                 if left == 0 {
-                    return;
+                    return self.round.copies > 0;
                 }
                 looks -= 1;
                 self.queues.looked_at(condition, id);
@@ -61,6 +77,11 @@ impl BlockMap {
                 }
             }
         }
+        if looks > 0 {
+            self.round = Round::default(); // All were looked at.
+        }
+        self.round.copies += left;
+        self.round.looks > 0
     }
 
     /// Orders the missing copies of a block from one source, of a misplaced one a copy on another rack: what is too much

@@ -202,11 +202,11 @@ fn insert_blocks(
 ) -> Result<(), CorruptRow> {
     let count = row.len();
     for (at, block) in row.enumerate() {
-        if let Some(other) = blocks.get(block.id) {
-            return Err(contradiction(&format!("block {} belongs to {} and {file}", block.id, other.inode)));
-        }
         let building = building.filter(|_| at + 1 == count);
-        blocks.insert(block.id, meta_of(file, inode, block, building.is_none()));
+        if !blocks.insert_new(block.id, meta_of(file, inode, block, building.is_none())) {
+            let other = owner_of(blocks, block.id).unwrap_or_default();
+            return Err(contradiction(&format!("block {} belongs to {other} and {file}", block.id)));
+        }
         if let Some(building) = building {
             blocks.set_expected(block.id, &building.targets);
         }

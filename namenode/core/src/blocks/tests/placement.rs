@@ -114,3 +114,22 @@ fn racks_are_not_overfilled() {
         assert!(targets.len() == 6 && on_a <= 3, "(6 - 1) / 3 racks + 2: {targets:?}");
     }
 }
+
+#[test]
+fn among_many_datanodes_the_rules_hold_and_all_have_their_turn() {
+    let racks = ["/a", "/b", "/c", "/d", "/e", "/f"];
+    let all: Vec<&'static str> = (0..60).map(|n| racks[n % 6]).collect();
+    let mut fleet = Fleet::new(&all);
+    fleet.remaining.insert(7, 0);
+    fleet.beat(7);
+    let mut times = [0; 60];
+    for entropy in 0..600 {
+        let targets = chosen(&fleet, &TargetRequest { exclude: vec![datanode(8)], ..request(3, entropy) });
+        let [first, second, third] = targets[..] else { panic!("{targets:?}") };
+        assert!(first % 6 != second % 6 && second % 6 == third % 6 && second != third, "{targets:?}");
+        [first, second, third].iter().for_each(|&n| times[n] += 1);
+    }
+    assert_eq!((times[7], times[8]), (0, 0), "without room, excluded");
+    let others = times.iter().enumerate().filter(|(n, _)| ![7, 8].contains(n));
+    assert!(others.into_iter().all(|(_, &n)| (10..=60).contains(&n)), "{times:?}");
+}

@@ -153,3 +153,20 @@ fn a_volume_that_returns_holds_its_datanode_back() {
     fleet.round();
     assert!(!is_gone(&fleet), "others need what it has");
 }
+
+#[test]
+fn a_round_of_copies_goes_on_from_tick_to_tick_and_ends() {
+    const NODES: usize = 120;
+    let mut fleet = Fleet::flat(NODES);
+    for n in 0..300 {
+        fleet.map.insert(block(n + 1).id, meta(block(n + 1), 2, true));
+        fleet.received(n as usize % NODES, block(n + 1));
+    }
+    fleet.pass(3_000);
+    let copies = |fleet: &Fleet| fleet.map.numbers(fleet.now).pending_copies;
+    assert!(fleet.map.tick(fleet.now, 1).more);
+    assert_eq!(copies(&fleet), 200);
+    while fleet.map.tick(fleet.now, 2).more {}
+    assert_eq!(copies(&fleet), 2 * NODES as u64, "as many as a round may");
+    fleet.check();
+}

@@ -38,7 +38,7 @@ fn edits_of(n: u64, targets: &[StorageId]) -> Vec<Edit> {
     let new_file = NewFile { replication: 3, block_size: 1 << 27, lease };
     let whole = block(n);
     let mut edits = Vec::new();
-    if n % FILES_PER_FOLDER == 0 {
+    if n.is_multiple_of(FILES_PER_FOLDER) {
         edits.push(create(folder, InodeId::ROOT, format!("folder-{number}"), None));
     }
     edits.extend([

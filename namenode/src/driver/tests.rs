@@ -4,8 +4,10 @@ use mammoth_journal::log::{Gate, GatedDisk, Log, LogDisk, MemoryDisk};
 use mammoth_journal::{CheckpointPolicy, Parts, recover};
 use mammoth_namenode_core::api::CoreConfig;
 use mammoth_platform::{Shutdown, SystemClock, SystemEntropy, Workers};
-use mammoth_protocol::internal::{DatanodeAddr, HeartbeatRequest, HighWater, StorageUsage};
-use mammoth_protocol::{DatanodeId, DfsPath, Seq, StorageId, Uuid};
+use mammoth_protocol::internal::{
+    DatanodeAddr, FullReportSlice, HeartbeatRequest, HighWater, ReplicaState, ReportedReplica, StorageUsage,
+};
+use mammoth_protocol::{Block, BlockId, DatanodeId, DfsPath, Seq, StorageId, Uuid};
 use tokio::task::JoinHandle;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -216,4 +218,38 @@ async fn datanodes_get_growing_epochs_and_strangers_must_register() {
     let third = in_time(again.handle.register(registration(1))).await.expect("taken in");
     assert!(third > second, "a new term's epochs are above all before");
     again.end();
+}
+
+#[tokio::test]
+async fn full_reports_are_taken_in_order_and_strangers_must_register() {
+    let running = start(MemoryDisk::new());
+    let epoch = in_time(running.handle.register(registration(1))).await.expect("taken in");
+    let first = BlockId::RESERVED.0 + 1;
+    let slice = |datanode: u16, slice: u32, last| {
+        let block = |n: i64| Block { id: BlockId(first + i64::from(slice) * 10_000 + n), ..Block::default() };
+        let replica = |n| ReportedReplica { block: block(n), state: ReplicaState::Finalized };
+        Report::Full(FullReportSlice {
+            datanode: DatanodeId(Uuid(u128::from(datanode))),
+            epoch,
+            storage: usage(datanode).storage,
+            cut_seq: 0,
+            slice,
+            last,
+            replicas: (0..10_000).map(replica).collect(),
+        })
+    };
+    // All at once: the second would be refused if it came to its turn before the first is taken whole.
+    let (a, b, stranger) = tokio::join!(
+        in_time(running.handle.report(slice(1, 0, false))),
+        in_time(running.handle.report(slice(1, 1, true))),
+        in_time(running.handle.report(slice(2, 0, true))),
+    );
+    for taken in [a, b] {
+        let taken = taken.expect("answered");
+        assert_eq!((taken.register, taken.resync.len()), (false, 0));
+    }
+    assert!(stranger.expect("answered").register);
+    let lone = in_time(running.handle.report(slice(1, 5, true))).await.expect("answered");
+    assert_eq!(lone.resync, [usage(1).storage], "it belongs to no report");
+    running.end();
 }

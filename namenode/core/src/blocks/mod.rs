@@ -25,6 +25,7 @@
 //! | `trim`, `deletion`, `orders` | deletions; I6 is decided in `deletion` |
 //! | `verify` | complaints of readers |
 //! | `recovery` | who leads the recovery of a last block |
+//! | `table`, `compact` | many blocks in little memory |
 //! | `safe` | safe mode (I7), and the survey after start-up |
 //! | `places`, `numbers`, `work` | questions |
 //! | `check` | the invariants, by name |

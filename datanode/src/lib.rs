@@ -15,6 +15,8 @@ pub mod config;
 pub mod daemon;
 mod doors;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod heartbeat;
 mod inter;
 mod lead;

@@ -36,6 +36,25 @@ const EDGES: &[(&str, &[&str])] = &[
     ("examples", &["mapreduce", "rdd", "runtime"]),
     ("bench", &["client", "journal", "namenode", "namenode-core", "protocol", "platform", "rdd"]),
     (
+        "fuzz",
+        &[
+            "protocol",
+            "platform",
+            "net",
+            "journal",
+            "namenode-core",
+            "namenode",
+            "datanode",
+            "client",
+            "cli",
+            "jobtracker-core",
+            "jobtracker",
+            "tasktracker",
+            "runtime",
+            "engine",
+        ],
+    ),
+    (
         "mammoth",
         &[
             "namenode",
@@ -82,6 +101,7 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "compute/mapreduce/tests/allocations.rs",
     "compute/rdd/tests/alloc.rs",
     "compute/runtime/tests/alloc.rs",
+    "fuzz/src/lib.rs",
 ];
 
 fn root() -> PathBuf {

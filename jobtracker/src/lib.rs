@@ -13,6 +13,8 @@ pub mod doors;
 pub mod driver;
 mod error;
 pub mod files;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod server;
 
 pub use config::JobtrackerConfig;

@@ -117,7 +117,7 @@ fn open(
         url: format!("http://{}", addrs.http),
         ..CoreConfig::default()
     };
-    Ok(mammoth_journal::open(&dir, &Identity::default(), State::new(core, clock.now()))?)
+    Ok(mammoth_journal::open(&dir, &Identity::default(), State::new(core, clock.now()).loading())?)
 }
 
 fn run_driver(

@@ -14,6 +14,8 @@ pub mod doors;
 pub mod driver;
 mod error;
 pub mod format;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod groups;
 pub mod hosts;
 pub mod metrics;

@@ -172,7 +172,7 @@ fn open(
         format::format(&config.dir, &identity)?;
         tracing::info!(dir = %config.dir.display(), cluster = identity.cluster_id, "folder formatted");
     }
-    let state = State::new(config.core.clone(), clock.now());
+    let state = State::new(config.core.clone(), clock.now()).loading();
     let mut opened = mammoth_journal::open(&config.dir, &Identity::default(), state)?;
     let identity = format::read(&config.dir, &opened.identity)?;
     opened.state.resume(opened.term, Seq(opened.next_seq.0.saturating_sub(1)));

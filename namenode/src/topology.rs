@@ -166,6 +166,20 @@ fn answer_of(script: &Path, argument: &str, limit: Duration) -> Result<String, S
     if status.success() { Ok(text) } else { Err(failed(format!("ended with {status}"))) }
 }
 
+/// For [`crate::fuzzing`].
+pub(crate) fn fuzz(table: &str) {
+    let addr = DatanodeAddr {
+        ip: std::net::Ipv4Addr::LOCALHOST.into(),
+        hostname: "h1".to_owned(),
+        transfer_port: 1001,
+        info_port: 0,
+        ipc_port: 0,
+    };
+    if let Ok(rack) = in_table(table, &addr) {
+        assert!(rack.starts_with('/') && rack.len() <= RACK_BYTES_MAX);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

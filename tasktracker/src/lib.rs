@@ -18,6 +18,8 @@ mod doors;
 mod error;
 mod fetch;
 mod folder;
+#[doc(hidden)]
+pub mod fuzzing;
 mod launcher;
 mod localize;
 mod names;

@@ -7,6 +7,8 @@ pub mod clock;
 pub mod durable;
 pub mod entropy;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod io_buffer;
 pub mod process;
 pub mod settings;

@@ -34,7 +34,7 @@ impl Locations {
             let found = fetch(shared, path, 0)?;
             match visible_len(shared, path, &found) {
                 Ok(len) => {
-                    let mut locations = Self { len, blocks: BTreeMap::new() };
+                    let mut locations = Self::empty(len);
                     locations.take_in(found);
                     return Ok(locations);
                 }
@@ -42,6 +42,11 @@ impl Locations {
             }
         }
         Err(failure.unwrap_or_else(|| ClientError::file_not_found(path)))
+    }
+
+    /// Nothing known yet of a file of so many bytes.
+    pub(super) fn empty(len: u64) -> Self {
+        Self { len, blocks: BTreeMap::new() }
     }
 
     pub(super) fn len(&self) -> u64 {

@@ -30,6 +30,8 @@ mod error;
 mod events;
 pub mod executor;
 pub mod files;
+#[doc(hidden)]
+pub mod fuzzing;
 mod hub;
 mod image;
 mod local;

@@ -32,7 +32,7 @@ impl BlobId {
     pub fn parse(text: &str) -> Option<Self> {
         let mut id = [0; 32];
         let digits = text.as_bytes();
-        if digits.len() != 64 || !text.is_ascii() {
+        if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
             return None;
         }
         for (byte, pair) in id.iter_mut().zip(digits.chunks_exact(2)) {
@@ -249,6 +249,7 @@ mod tests {
         let id = BlobId::of(&blob);
         assert_eq!(BlobId::parse(&id.to_string()), Some(id));
         assert_eq!(BlobId::parse("12"), None);
+        assert_eq!(BlobId::parse(&"+a".repeat(32)), None, "no signs");
         for cut in 0..blob.len() {
             assert!(Program::decode(&blob[..cut]).is_err(), "cut at {cut}");
         }

@@ -365,3 +365,8 @@ impl Drop for Fetcher {
 fn now_ns() -> u64 {
     SystemClock.monotonic_ns()
 }
+
+/// For [`crate::fuzzing`].
+pub(crate) fn fuzz_head(bytes: &[u8]) {
+    http::fuzz_head(bytes);
+}

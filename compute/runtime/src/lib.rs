@@ -10,6 +10,8 @@ pub mod error;
 pub mod fetch;
 pub mod files;
 pub mod fold;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod input;
 pub mod key;
 pub mod link;

@@ -15,6 +15,7 @@
 mod create;
 pub(crate) mod events;
 mod finish;
+pub(crate) mod fuzzing;
 mod layout;
 mod map;
 mod open;

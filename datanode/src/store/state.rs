@@ -43,7 +43,7 @@ impl VolumeState {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(error).io("read", &path).map_err(Into::into),
         };
-        match serde_json::from_slice::<Self>(&bytes) {
+        match Self::parse(&bytes) {
             Ok(state) if state.version == VERSION => Ok(state),
             Ok(state) => {
                 tracing::warn!(path = %path.display(), version = state.version, "volume state of another version ignored");
@@ -54,6 +54,11 @@ impl VolumeState {
                 Ok(Self::default())
             }
         }
+    }
+
+    /// Reads the bytes of the file.
+    pub(super) fn parse(bytes: &[u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice(bytes)
     }
 
     /// Writes it, durably.

@@ -257,3 +257,12 @@ async fn kill_app(State(door): Door, Path(id): Path<String>, headers: HeaderMap,
     door.driver.command(Command::KillApp { app, reason: "killed by a client".to_owned() }).await?;
     door.driver.look(move |state, _| state.app_status(app)).await?.map(Json).ok_or_else(|| no_app(app))
 }
+
+/// For [`crate::fuzzing`].
+pub(super) fn fuzz_query(text: &str) {
+    if let Ok(uri) = format!("/?{text}").parse::<axum::http::Uri>() {
+        let _ = Query::<Watch>::try_from_uri(&uri);
+        let _ = Query::<From>::try_from_uri(&uri);
+        let _ = Query::<Part>::try_from_uri(&uri);
+    }
+}

@@ -3,3 +3,8 @@
 pub mod clients;
 pub mod internal;
 pub mod pages;
+
+/// For [`crate::fuzzing`].
+pub(crate) fn fuzz_query(text: &str) {
+    clients::fuzz_query(text);
+}

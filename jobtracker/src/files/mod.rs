@@ -259,6 +259,11 @@ async fn ask<A, T>(to: &SyncSender<A>, ask: impl FnOnce(Way<T>) -> A) -> Result<
     }
 }
 
+/// For [`crate::fuzzing`].
+pub(crate) fn read_spec(bytes: &[u8]) -> Result<JobSpec, String> {
+    staging::parse(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

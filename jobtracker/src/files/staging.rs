@@ -41,21 +41,7 @@ impl Staging {
             return Err(FsError::new(ErrorCode::IllegalArgument, text));
         }
         let bad = |why: String| FsError::new(ErrorCode::IllegalArgument, format!("{path}: {why}"));
-        // The version comes first in every form of a specification.
-        let version = postcard::take_from_bytes::<u16>(&bytes).map(|(version, _)| version);
-        match version {
-            Ok(SPEC_VERSION) => {}
-            Ok(other) => {
-                return Err(bad(format!(
-                    "a job specification of version {other}, this jobtracker reads version {SPEC_VERSION}: build the \
-                     program with the same Mammoth as the cluster"
-                )));
-            }
-            Err(error) => return Err(bad(format!("no job specification: {error}"))),
-        }
-        let spec: JobSpec =
-            postcard::from_bytes(&bytes).map_err(|error| bad(format!("no job specification: {error}")))?;
-        Ok(Arc::new(slim(spec)))
+        parse(&bytes).map(Arc::new).map_err(bad)
     }
 
     fn bytes(&mut self, path: &str) -> Result<Vec<u8>, FsError> {
@@ -110,6 +96,25 @@ impl Staging {
             tracing::warn!(%error, %job, "the staging folder of an ended job stays");
         }
     }
+}
+
+/// A specification of its bytes, less what only tasks need.
+///
+/// # Errors
+/// What is wrong with them.
+pub(super) fn parse(bytes: &[u8]) -> Result<JobSpec, String> {
+    // The version comes first in every form of a specification.
+    match postcard::take_from_bytes::<u16>(bytes) {
+        Ok((SPEC_VERSION, _)) => {}
+        Ok((other, _)) => {
+            return Err(format!(
+                "a job specification of version {other}, this jobtracker reads version {SPEC_VERSION}: build the \
+                 program with the same Mammoth as the cluster"
+            ));
+        }
+        Err(error) => return Err(format!("no job specification: {error}")),
+    }
+    postcard::from_bytes(bytes).map(slim).map_err(|error| format!("no job specification: {error}"))
 }
 
 /// A specification without what only its tasks read, which have their own copy: it is kept for as long as the job is shown.

@@ -11,5 +11,7 @@ pub(crate) mod spawn;
 pub(crate) mod supervise;
 pub(crate) mod verdict;
 
+pub(crate) use link::Inbox;
+
 #[cfg(test)]
 mod tests;

@@ -120,6 +120,12 @@ fn last_lines(text: &[u8], lines: usize) -> &[u8] {
     text.get(start..).unwrap_or_default()
 }
 
+/// For [`crate::fuzzing`].
+pub(super) fn fuzz_query(uri: &axum::http::Uri) {
+    let _ = Query::<Tail>::try_from_uri(uri);
+    let _ = Query::<TaskLog>::try_from_uri(uri);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -78,3 +78,11 @@ pub(crate) fn serve(listener: TcpListener, doors: Arc<Doors>, shutdown: &Shutdow
     runtime.shutdown_timeout(Duration::from_secs(5));
     served
 }
+
+/// For [`crate::fuzzing`].
+pub(crate) fn fuzz_query(text: &str) {
+    if let Ok(uri) = format!("/?{text}").parse::<axum::http::Uri>() {
+        shuffle::fuzz_query(&uri);
+        logs::fuzz_query(&uri);
+    }
+}

@@ -116,3 +116,8 @@ fn open(folder: &Folder, owner: Owner, output: &str, partition: usize) -> Result
     let small = if len <= SMALL { Some(file::read(&file, offset, len).map_err(text)?) } else { None };
     Ok(Some(Found { file, offset, len, small }))
 }
+
+/// For [`crate::fuzzing`].
+pub(super) fn fuzz_query(uri: &axum::http::Uri) {
+    let _ = Query::<Params>::try_from_uri(uri);
+}

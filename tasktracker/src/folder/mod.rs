@@ -21,6 +21,7 @@ mod version;
 
 pub(crate) use indexes::Indexes;
 pub(crate) use trash::{Trash, TrashWorker};
+pub(crate) use version::parse as parse_version;
 
 use crate::error::Result;
 use crate::names::{ChildId, Owner};

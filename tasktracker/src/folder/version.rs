@@ -53,7 +53,7 @@ fn refuse_used(version: &Path) -> Result<()> {
     Ok(())
 }
 
-fn parse(text: &str) -> std::result::Result<TrackerId, String> {
+pub(crate) fn parse(text: &str) -> std::result::Result<TrackerId, String> {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     let pairs: BTreeMap<&str, &str> = lines.filter_map(|line| line.split_once('=')).collect();
     let field = |name: &str| pairs.get(name).copied().ok_or_else(|| format!("{name} is missing"));

@@ -300,3 +300,18 @@ impl Settings {
         })
     }
 }
+
+/// For [`crate::fuzzing`].
+pub(crate) fn fuzz(pair: &str, xml: &str) {
+    let mut settings = Settings::new(Environment::default());
+    let _ = files::add_xml(&mut settings, Path::new("a.xml"), xml);
+    let _ = settings.add_pair(pair);
+    if let Ok(warnings) = settings.validate() {
+        warnings.iter().for_each(|warning| drop(warning.to_string()));
+        // What passes the check can be had, whatever kind it is of.
+        for spec in all_specs() {
+            let value = settings.raw(spec.name).expect("it passed");
+            assert!(value.is_some());
+        }
+    }
+}

@@ -128,40 +128,11 @@ impl Connection {
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Err(closed(&error)),
             Err(error) => return Err(Miss::Failed(plain(&error))),
         }
-        let head = self.head()?;
+        let head = read_head(&mut self.stream)?;
         match (head.status, head.len) {
             (200, Some(len)) => Ok(Answer { len, is_kept: head.is_kept }),
             (200, None) => Err(Miss::Failed("the answer has no Content-Length".to_owned())),
             (status, len) => Err(Miss::Failed(self.refusal(status, len))),
-        }
-    }
-
-    fn head(&mut self) -> Result<Head, Miss> {
-        let malformed = || Miss::Failed("the answer is no HTTP".to_owned());
-        let mut limited = (&mut self.stream).take(HEAD_MAX);
-        let mut line = Vec::new();
-        let mut head = Head { status: 0, len: None, is_kept: true };
-        loop {
-            line.clear();
-            limited.read_until(b'\n', &mut line).map_err(|error| Miss::Failed(plain(&error)))?;
-            let text = line.strip_suffix(b"\n").ok_or_else(malformed)?;
-            let text = std::str::from_utf8(text).map_err(|_| malformed())?.trim_end_matches('\r');
-            if head.status == 0 {
-                (head.status, head.is_kept) = status(text).ok_or_else(malformed)?;
-                continue;
-            }
-            if text.is_empty() {
-                return Ok(head);
-            }
-            let (name, value) = text.split_once(':').ok_or_else(malformed)?;
-            let value = value.trim();
-            if name.eq_ignore_ascii_case("content-length") {
-                head.len = Some(value.parse().map_err(|_| malformed())?);
-            } else if name.eq_ignore_ascii_case("connection") {
-                head.is_kept &= !value.eq_ignore_ascii_case("close");
-            } else if name.eq_ignore_ascii_case("transfer-encoding") {
-                return Err(Miss::Failed(format!("the answer is {value}, which nobody expects")));
-            }
         }
     }
 
@@ -184,6 +155,43 @@ impl Read for Connection {
 
     fn read_exact(&mut self, out: &mut [u8]) -> io::Result<()> {
         self.stream.read_exact(out)
+    }
+}
+
+/// Reads the head of an answer.
+fn read_head(stream: &mut impl BufRead) -> Result<Head, Miss> {
+    let malformed = || Miss::Failed("the answer is no HTTP".to_owned());
+    let mut limited = stream.take(HEAD_MAX);
+    let mut line = Vec::new();
+    let mut head = Head { status: 0, len: None, is_kept: true };
+    loop {
+        line.clear();
+        limited.read_until(b'\n', &mut line).map_err(|error| Miss::Failed(plain(&error)))?;
+        let text = line.strip_suffix(b"\n").ok_or_else(malformed)?;
+        let text = std::str::from_utf8(text).map_err(|_| malformed())?.trim_end_matches('\r');
+        if head.status == 0 {
+            (head.status, head.is_kept) = status(text).ok_or_else(malformed)?;
+            continue;
+        }
+        if text.is_empty() {
+            return Ok(head);
+        }
+        let (name, value) = text.split_once(':').ok_or_else(malformed)?;
+        let value = value.trim();
+        if name.eq_ignore_ascii_case("content-length") {
+            head.len = Some(value.parse().map_err(|_| malformed())?);
+        } else if name.eq_ignore_ascii_case("connection") {
+            head.is_kept &= !value.eq_ignore_ascii_case("close");
+        } else if name.eq_ignore_ascii_case("transfer-encoding") {
+            return Err(Miss::Failed(format!("the answer is {value}, which nobody expects")));
+        }
+    }
+}
+
+/// For [`crate::fuzzing`].
+pub(super) fn fuzz_head(mut bytes: &[u8]) {
+    if let Ok(head) = read_head(&mut bytes) {
+        assert!(head.status < 1000);
     }
 }
 

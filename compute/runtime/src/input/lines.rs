@@ -150,6 +150,8 @@ impl<R: Read> LineReader<R> {
         if self.buffer.get(..self.filled).is_some_and(|head| head.starts_with(BYTE_ORDER_MARK)) {
             self.at = BYTE_ORDER_MARK.len();
             self.offset += BYTE_ORDER_MARK.len() as u64;
+            // The line behind it is that of this piece, even where the piece ends within the mark.
+            self.end = self.end.max(self.offset);
         }
         Ok(())
     }

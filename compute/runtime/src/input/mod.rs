@@ -99,3 +99,17 @@ pub fn text_splits(client: &DfsClient, paths: &[String], settings: &Settings) ->
     let found = input_files(&files, paths)?;
     split_files(&files, &found, settings)
 }
+
+/// For [`crate::fuzzing`].
+pub(crate) fn fuzz_glob(pattern: &str, name: &str) {
+    let unquoted = glob::unquote(pattern);
+    let plain = !glob::has_wildcard(pattern);
+    let Ok(alternatives) = glob::alternatives(pattern) else { return };
+    assert!(!plain || alternatives == [pattern]);
+    for alternative in alternatives.iter().take(100) {
+        if let Ok(compiled) = glob::NamePattern::compile(alternative) {
+            let matches = compiled.matches(name);
+            assert!(!plain || matches == (unquoted == name));
+        }
+    }
+}

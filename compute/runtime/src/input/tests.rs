@@ -139,6 +139,10 @@ fn lines_end_in_three_ways_and_a_mark_is_no_text() {
     assert_eq!(texts, [&b"a"[..], b"b", b"", b"c", b"", b"d"]);
     assert_eq!(lines.iter().map(|(offset, _)| *offset).collect::<Vec<_>>(), [0, 2, 5, 6, 8, 10]);
     assert_eq!(lines_of(b"\xef\xbb\xbfx\n", 0, 5, 2), [(3, b"x".to_vec())]);
+    // A piece that ends within the mark has the line behind it, as no later piece does.
+    for cut in 1..=3 {
+        assert_eq!(lines_of(b"\xef\xbb\xbfx\ny\n", 0, cut, 2), [(3, b"x".to_vec())], "{cut}");
+    }
     assert!(lines_of(b"", 0, 0, 1).is_empty());
     assert_eq!(lines_of(b"\n", 0, 1, 1), [(0, Vec::new())]);
 }

@@ -60,7 +60,7 @@ impl Rows {
     /// # Errors
     /// A key or value that is no row.
     pub(crate) fn load_row(&mut self, key: &[u8], value: &[u8]) -> Result<(), CorruptRow> {
-        self.loading = true;
+        self.begin_load();
         let key = RowKey::decode(key).ok_or_else(|| CorruptRow { what: format!("{key:02x?} is no key of a row") })?;
         let at = format_args!("row {key:?}");
         match key {

@@ -176,6 +176,11 @@ impl Rows {
         self.loading
     }
 
+    /// Loading begins, also where the checkpoint has no row yet.
+    pub(crate) fn begin_load(&mut self) {
+        self.loading = true;
+    }
+
     /// Ends loading.
     ///
     /// # Errors

@@ -84,6 +84,14 @@ impl State {
         }
     }
 
+    /// Makes an empty state ready to be loaded. Without it loading begins with the first row, and a log whose checkpoint has none
+    /// would be taken as if it were being decided: what does not fit would go unnoticed.
+    #[must_use]
+    pub fn loading(mut self) -> Self {
+        self.rows.begin_load();
+        self
+    }
+
     /// Back to the beginning of a life.
     fn forget_soft(&mut self) {
         let rows = std::mem::take(&mut self.rows);

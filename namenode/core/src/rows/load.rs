@@ -40,14 +40,17 @@ impl Rows {
         self.gate.is_some()
     }
 
+    /// Loading begins, also where the checkpoint has no row yet.
+    pub(crate) fn begin_load(&mut self) {
+        self.gate.get_or_insert_default();
+    }
+
     /// Takes one row of the checkpoint.
     ///
     /// # Errors
     /// A key or value that is no row.
     pub(crate) fn load_row(&mut self, key: &[u8], value: &[u8]) -> Result<(), CorruptRow> {
-        if self.gate.is_none() {
-            self.gate = Some(Gate::default());
-        }
+        self.begin_load();
         let parsed =
             RowKey::decode(key).ok_or_else(|| CorruptRow { what: format!("{key:02x?} is no key of a row") })?;
         self.decode_row(parsed, value)

@@ -47,7 +47,8 @@ pub struct State {
 impl State {
     /// An empty file system: the root folder, owned by the superuser and the supergroup, mode 0755.
     ///
-    /// To load a stored one, go on with [`mammoth_protocol::journaled::Journaled`]'s methods, then [`Self::resume`].
+    /// To load a stored one, go on with [`Self::loading`], [`mammoth_protocol::journaled::Journaled`]'s methods and
+    /// [`Self::resume`].
     #[must_use]
     pub fn new(config: CoreConfig, now: Now) -> Self {
         let mut blocks = BlockMap::new(&config);
@@ -66,6 +67,14 @@ impl State {
         };
         state.publish_past();
         state
+    }
+
+    /// Makes an empty state ready to be loaded. Without it loading begins with the first row, and a log whose checkpoint has none
+    /// would be taken as if it were being decided: what does not fit would go unnoticed.
+    #[must_use]
+    pub fn loading(mut self) -> Self {
+        self.rows.begin_load();
+        self
     }
 
     /// Tells the state its place in history: to be called after loading and before the first report. A datanode that has

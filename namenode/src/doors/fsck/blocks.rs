@@ -98,3 +98,8 @@ pub(super) async fn corrupt(check: &Check, below: &DfsPath) -> Result<(), End> {
     let tail = format!("\n\nThe filesystem under path '{below}' has {filler} CORRUPT files\n\n");
     check.send(format!("Cookie:\t{seen}\n{text}{tail}")).await
 }
+
+/// For [`crate::fuzzing`].
+pub(super) fn fuzz(ids: &str) {
+    let _ = ids.split_whitespace().filter_map(parse).count();
+}

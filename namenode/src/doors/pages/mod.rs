@@ -223,3 +223,12 @@ async fn missing(State(pages): State<Arc<Pages>>, uri: Uri) -> Response {
     let text = format!("There is no page at {}.", uri.path());
     pages.respond(&Page::problem(StatusCode::NOT_FOUND, "", "No such page", &text))
 }
+
+/// For [`crate::fuzzing`].
+pub(super) fn fuzz_query(text: &str) {
+    if let Ok(uri) = format!("/?{text}").parse::<axum::http::Uri>() {
+        if let Ok(UrlQuery(asked)) = UrlQuery::<api::Where>::try_from_uri(&uri) {
+            let _ = asked.path();
+        }
+    }
+}

@@ -258,3 +258,20 @@ impl<T> DiskContext<T> for rustix::io::Result<T> {
         self.map_err(io::Error::from).disk(action, path)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::io::Errno;
+
+    #[test]
+    fn a_lack_of_descriptors_or_memory_says_nothing_about_a_disk() {
+        let failed = |errno: Errno| Err::<(), _>(errno).disk("open", Path::new("/a")).unwrap_err();
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::INTR, Errno::AGAIN, Errno::NOSPC, Errno::DQUOT] {
+            assert!(!failed(errno).is_disk_failure(), "{errno}");
+        }
+        for errno in [Errno::IO, Errno::ROFS, Errno::NOENT, Errno::NODEV, Errno::ACCESS] {
+            assert!(failed(errno).is_disk_failure(), "{errno}");
+        }
+    }
+}

@@ -6,10 +6,14 @@
 
 use mammoth_namenode_core::api::{AdminWish, HostName, HostRules};
 use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
+use std::net::{IpAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
+/// Names that are looked up at a time.
+const LOOKUPS_MAX: usize = 16;
 /// Longest file of hosts, bytes.
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
@@ -44,11 +48,18 @@ enum Number {
 }
 
 impl HostFiles {
-    /// Reads the files.
+    /// Reads the files, and asks the system for the addresses of the names in them: a datanode is meant by its name and by any
+    /// address of it. That may take seconds where a name server is slow, so it is nothing for the core's thread.
     ///
     /// # Errors
     /// A file that cannot be read, or makes no sense; names it and the place.
     pub fn read(&self) -> Result<HostRules, String> {
+        let mut rules = self.read_as_written()?;
+        with_addresses(&mut rules, &addresses_of);
+        Ok(rules)
+    }
+
+    fn read_as_written(&self) -> Result<HostRules, String> {
         let mut rules = HostRules::default();
         if let Some(path) = &self.include {
             let text = read(path)?;
@@ -63,6 +74,44 @@ impl HostFiles {
             rules.wishes.extend(hosts.into_iter().map(|host| (host, AdminWish::Decommissioned)));
         }
         Ok(rules)
+    }
+}
+
+/// Adds to every name its addresses, right behind it, as HDFS resolves them when the files are read. A name without any is
+/// compared as it is.
+fn with_addresses(rules: &mut HostRules, lookup: &(impl Fn(&str) -> Vec<IpAddr> + Sync)) {
+    let named = rules.included.iter().chain(rules.wishes.iter().map(|(host, _)| host));
+    let names: BTreeSet<&str> =
+        named.map(|host| host.host.as_str()).filter(|host| host.parse::<IpAddr>().is_err()).collect();
+    let names: Vec<&str> = names.into_iter().collect();
+    let share = names.len().div_ceil(LOOKUPS_MAX).max(1);
+    let found: BTreeMap<String, Vec<IpAddr>> = std::thread::scope(|scope| {
+        let ask = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), lookup(name))).collect::<Vec<_>>();
+        let asked: Vec<_> = names.chunks(share).map(|names| scope.spawn(move || ask(names))).collect();
+        asked.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
+    });
+    let addresses = |host: &HostName| {
+        if let Ok(ip) = host.host.parse::<IpAddr>() {
+            // However it was spelled.
+            return vec![HostName { host: ip.to_canonical().to_string(), port: host.port }];
+        }
+        let found = found.get(&host.host).map(Vec::as_slice).unwrap_or_default();
+        let named = found.iter().map(|ip| HostName { host: ip.to_string(), port: host.port });
+        std::iter::once(host.clone()).chain(named).collect::<Vec<_>>()
+    };
+    rules.included = rules.included.iter().flat_map(addresses).collect();
+    let wishes = rules.wishes.iter();
+    rules.wishes = wishes.flat_map(|(host, wish)| addresses(host).into_iter().map(|host| (host, *wish))).collect();
+}
+
+/// Every address of a name, by the system's resolver.
+fn addresses_of(name: &str) -> Vec<IpAddr> {
+    match (name, 0).to_socket_addrs() {
+        Ok(found) => found.map(|addr| addr.ip().to_canonical()).collect(),
+        Err(error) => {
+            tracing::warn!(host = name, %error, "a listed host has no address, only its name is compared");
+            Vec::new()
+        }
     }
 }
 
@@ -141,9 +190,17 @@ fn json(text: &str, rules: &mut HostRules) -> Result<(), String> {
     Ok(())
 }
 
+/// For [`crate::fuzzing`].
+pub(crate) fn fuzz(text: &str) {
+    let mut rules = HostRules::default();
+    let _ = json(text, &mut rules);
+    let _ = lines(Path::new("hosts"), text);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mammoth_protocol::internal::DatanodeAddr;
     use std::fs;
 
     fn rules(include: &str, exclude: &str) -> Result<HostRules, String> {
@@ -153,7 +210,7 @@ mod tests {
             fs::write(&path, text).expect("written");
             (!text.is_empty()).then_some(path)
         };
-        HostFiles { include: file("include", include), exclude: file("exclude", exclude) }.read()
+        HostFiles { include: file("include", include), exclude: file("exclude", exclude) }.read_as_written()
     }
 
     fn host(host: &str, port: Option<u16>) -> HostName {
@@ -190,5 +247,38 @@ mod tests {
         assert_eq!((alone.included.len(), alone.wishes.len()), (0, 1));
         assert!(rules(r#"[{"hostName": "b", "adminState": "GONE"}]"#, "").expect_err("a bad state").contains("`GONE`"));
         assert!(rules("[{]", "").is_err());
+    }
+
+    fn addr(ip: &str, hostname: &str, transfer_port: u16) -> DatanodeAddr {
+        let ip = ip.parse().expect("an address");
+        DatanodeAddr { ip, hostname: hostname.to_owned(), transfer_port, info_port: 0, ipc_port: 0 }
+    }
+
+    #[test]
+    fn a_name_means_its_addresses_too() {
+        let mut read = rules("dn1 dn2:9866 nowhere 10.0.0.9 fd00:0::0:2", "dn1:5").expect("good");
+        let lookup = |name: &str| match name {
+            "dn1" => vec!["10.0.0.1".parse().expect("an address"), "fd00::1".parse().expect("an address")],
+            "dn2" => vec!["10.0.0.2".parse().expect("an address")],
+            "nowhere" => Vec::new(),
+            other => panic!("{other} is an address, which nobody looks up"),
+        };
+        with_addresses(&mut read, &lookup);
+        let serves = |ip, name, port| read.wish(&addr(ip, name, port)) == Some(AdminWish::InService);
+        assert!(serves("10.0.0.1", "other", 1) && serves("fd00::1", "", 1) && serves("10.9.9.9", "dn1", 1));
+        assert!(serves("10.0.0.2", "x", 9866) && !serves("10.0.0.2", "x", 9867));
+        assert!(serves("fd00::2", "x", 1), "however it is spelled");
+        assert!(serves("10.0.0.9", "x", 1) && serves("10.9.9.9", "NOWHERE", 1) && !serves("10.9.9.9", "x", 1));
+        assert_eq!(read.wish(&addr("10.0.0.1", "other", 5)), Some(AdminWish::Decommissioned));
+    }
+
+    #[test]
+    fn names_of_this_machine_are_looked_up_when_files_are_read() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("hosts");
+        fs::write(&path, "localhost").expect("written");
+        let read = HostFiles { include: Some(path), exclude: None }.read().expect("good");
+        assert_eq!(read.wish(&addr("127.0.0.1", "dn", 1)), Some(AdminWish::InService), "{read:?}");
+        assert_eq!(read.wish(&addr("10.0.0.1", "dn", 1)), None);
     }
 }

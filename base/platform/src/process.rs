@@ -17,6 +17,14 @@ fn status_field_kib(status: &str, field: &str) -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
+/// Whether an error says that this process, or the machine, has no file descriptor left: closing others then helps.
+#[must_use]
+pub fn is_out_of_descriptors(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(errno, Some(Errno::MFILE | Errno::NFILE))
+}
+
 /// Raises the number of files and sockets that this process may have open as far as it may: the usual soft limit of 1024 is
 /// there for programs that use `select`. Gives what it may have open now, `None` for any number.
 pub fn raise_open_files() -> Option<u64> {

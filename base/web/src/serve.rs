@@ -15,6 +15,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use mammoth_platform::process::is_out_of_descriptors;
 use stalling::Stalling;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -112,14 +113,7 @@ struct Door {
 /// Serves `router` until `stop` completes; then closes idle connections at once and gives requests in progress the time to
 /// end.
 pub async fn serve(listener: TcpListener, router: Router, limits: ServeLimits, stop: impl Future<Output = ()>) {
-    let mut door = Door {
-        router,
-        limits,
-        tasks: JoinSet::new(),
-        open: HashMap::new(),
-        moments: Arc::default(),
-        closing: watch::Sender::new(false),
-    };
+    let mut door = Door::new(router, limits);
     let mut stop = std::pin::pin!(stop);
     loop {
         tokio::select! {
@@ -130,8 +124,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ServeLimits, s
                 Ok((stream, peer)) => door.admit(stream, peer),
                 Err(error) => {
                     tracing::warn!(%error, "accept failed");
-                    // Descriptors run out before the bound is reached, if the system says so.
-                    door.evict();
+                    door.accept_failed(&error);
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },
@@ -148,6 +141,17 @@ impl Door {
             Err(error) => error.id(),
         };
         self.open.remove(&id);
+    }
+
+    fn new(router: Router, limits: ServeLimits) -> Self {
+        Self {
+            router,
+            limits,
+            tasks: JoinSet::new(),
+            open: HashMap::new(),
+            moments: Arc::default(),
+            closing: watch::Sender::new(false),
+        }
     }
 
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
@@ -175,6 +179,14 @@ impl Door {
             handle.abort();
         }
         true
+    }
+
+    /// Descriptors run out before the bound is reached, if the system says so: then an idle connection goes. Any other failure
+    /// is that of the new connection alone.
+    fn accept_failed(&mut self, error: &std::io::Error) {
+        if is_out_of_descriptors(error) {
+            self.evict();
+        }
     }
 
     async fn close(mut self) {

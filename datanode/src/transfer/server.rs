@@ -7,6 +7,7 @@ use super::{Context, connection, short_circuit};
 use crate::error::{DatanodeError, Result};
 use crate::store::replica::Stop;
 use mammoth_platform::Shutdown;
+use mammoth_platform::process::is_out_of_descriptors;
 use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -109,9 +110,12 @@ impl<S: AsFd> Sockets<S> {
         Some((id, conn))
     }
 
-    /// Closes one connection that waits for an operation, if there is one.
-    fn close_idle(&self) {
-        let _ = self.lock().close_idle();
+    /// Descriptors run out before the bound is reached, if the system says so: then a connection that waits for an operation
+    /// goes. Any other failure is that of the new connection alone.
+    fn accept_failed(&self, error: &io::Error) {
+        if is_out_of_descriptors(error) {
+            let _ = self.lock().close_idle();
+        }
     }
 
     fn forget(&self, id: u64) {
@@ -262,8 +266,7 @@ impl<D: Door> Server<D> {
                         break;
                     }
                     tracing::warn!(door = self.door.name(), %error, "cannot accept a connection");
-                    // Descriptors run out before the bound is reached, if the system says so.
-                    D::sockets(&self.context).close_idle();
+                    D::sockets(&self.context).accept_failed(&error);
                 }
             }
         }
@@ -290,5 +293,25 @@ impl<D: Door> Server<D> {
             tracing::warn!(%peer, %error, "cannot start a thread for a connection");
             sockets.forget(id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::io::Errno;
+
+    #[test]
+    fn only_a_lack_of_descriptors_costs_an_idle_connection_its_place() {
+        let (near, _far) = UnixStream::pair().unwrap();
+        let sockets = Sockets::default();
+        let (_, conn) = sockets.admit(near, "near".to_owned(), 10).unwrap();
+        for errno in [Errno::CONNABORTED, Errno::INTR, Errno::PROTO, Errno::NOBUFS, Errno::PERM] {
+            sockets.accept_failed(&errno.into());
+            assert!(conn.idle.load(Ordering::Relaxed), "{errno}");
+        }
+        sockets.accept_failed(&Errno::NFILE.into());
+        // One that was closed counts as busy until its thread has ended.
+        assert!(!conn.idle.load(Ordering::Relaxed));
     }
 }

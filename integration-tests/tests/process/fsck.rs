@@ -148,6 +148,32 @@ fn lost_blocks_make_it_corrupt_and_are_moved_and_deleted() {
 }
 
 #[test]
+fn a_deletion_that_is_refused_does_not_end_the_check() {
+    let cluster = Cluster::start(Options::fast().datanodes(1).set("dfs.replication", "1"));
+    // The first in order lies where its finder may not delete.
+    cluster.dfs(&["mkdir", "-p", "/a", "/b"]).ok();
+    cluster.dfs(&["chmod", "777", "/b"]).ok();
+    for path in ["/a/kept", "/b/gone"] {
+        cluster.put(path, &bytes_of(53, 1000));
+    }
+    cluster.replicas("datanode-1").iter().for_each(|path| std::fs::remove_file(path).expect("removed"));
+    for path in ["/a/kept", "/b/gone"] {
+        assert_eq!(cluster.dfs(&["cat", path]).code, 1, "which is how its loss is found");
+    }
+    poll("both losses are known", Duration::from_secs(20), || {
+        let text = fsck(&cluster, &["/"]).text();
+        if text.contains("  CORRUPT FILES:\t2\n") { Ok(()) } else { Err(text) }
+    });
+    let http = format!("dfs.namenode.http-address={}", cluster.addr("namenode", "http"));
+    let mut command = cluster.dfs_command(&["-D", &http, "fsck", "/", "-delete"]);
+    let run = crate::harness::run(command.env("HADOOP_USER_NAME", "ann"), b"", Duration::from_secs(60));
+    let text = run.text();
+    assert!(run.code == 1 && text.contains("/b/gone: ") && text.contains("Status: CORRUPT\n"), "{}: {text}", run.code);
+    assert_eq!(cluster.dfs(&["test", "-e", "/a/kept"]).code, 0, "ann may not delete it");
+    assert_eq!(cluster.dfs(&["test", "-e", "/b/gone"]).code, 1, "the check went on");
+}
+
+#[test]
 fn under_replicated_and_open_files_are_told() {
     let cluster = Cluster::start(Options::fast().datanodes(2));
     cluster.put("/a", b"two of three");

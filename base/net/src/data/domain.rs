@@ -13,6 +13,7 @@ use rustix::net::{
     recvmsg, sendmsg,
 };
 use socket2::{Domain, SockAddr, Socket, Type};
+use std::collections::BTreeSet;
 use std::fs::{File, Metadata};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -106,6 +107,78 @@ fn unsafe_folder(folder: &Metadata, own: u32, holds_socket: bool) -> Option<Stri
     let protects_names = mode & STICKY != 0 && !holds_socket;
     (mode & WRITABLE_BY_OTHERS != 0 && !protects_names)
         .then(|| format!("can be written by others (mode {mode:04o}); `chmod go-w` it or choose another"))
+}
+
+/// Whom a client may believe that it talks to a datanode through a socket of this name: root, the client's own user, and who
+/// was given a folder on the way to it by one of these.
+///
+/// A folder that belongs to a trusted user, and that nobody else can write to, holds only what that user put or let there: so
+/// its owner may hand a folder in it to somebody else (`/var/lib/hadoop-hdfs` belongs to the datanode's user). In a folder such
+/// as `/tmp` anybody makes names, and only root's and the client's own are believed.
+///
+/// # Errors
+/// [`DomainError::BadPath`]: somebody else could have put the socket there.
+fn trusted_users(folder: &Path) -> Result<BTreeSet<u32>, DomainError> {
+    let bad = |reason: String| DomainError::BadPath { path: folder.to_owned(), reason };
+    let always = [0, rustix::process::geteuid().as_raw()];
+    let mut trusted = BTreeSet::from(always);
+    let mut only_always = true;
+    let mut chain: Vec<&Path> = folder.ancestors().collect();
+    chain.reverse();
+    for (depth, above) in chain.iter().enumerate() {
+        let metadata = std::fs::metadata(above)
+            .map_err(|error| bad(format!("{} cannot be looked at: {error}", above.display())))?;
+        let (owner, mode) = (metadata.uid(), metadata.permissions().mode() & 0o7777);
+        if !metadata.is_dir() {
+            return Err(bad(format!("{} is no folder", above.display())));
+        }
+        if only_always && !always.contains(&owner) {
+            let text = format!("the folder {} belongs to user {owner}, who made it where anybody may", above.display());
+            return Err(bad(text));
+        }
+        trusted.insert(owner);
+        let writable = mode & WRITABLE_BY_OTHERS != 0;
+        let holds_socket = depth + 1 == chain.len();
+        if writable && (holds_socket || mode & STICKY == 0) {
+            return Err(bad(format!("the folder {} can be written by others (mode {mode:04o})", above.display())));
+        }
+        // Below the first folder everything depends on who may write there.
+        only_always = writable;
+    }
+    Ok(trusted)
+}
+
+/// Connects to a datanode's socket, if nobody but its owner, the client or root could have put it there, and one of these
+/// listens on it.
+///
+/// # Errors
+/// [`DomainError::BadPath`] if somebody else could answer; [`DomainError::Io`].
+pub fn connect_trusted(path: &Path, options: &SocketOptions) -> Result<UnixStream, DomainError> {
+    let fail = |source| DomainError::Io { path: path.to_owned(), action: "find", source };
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(DomainError::BadPath { path: path.to_owned(), reason: "expected an absolute path".to_owned() });
+    };
+    // Without links: the checks are about the folders that are really on the way.
+    let folder = std::fs::canonicalize(folder).map_err(fail)?;
+    let trusted = trusted_users(&folder)?;
+    let stream = connect(&folder.join(name), options)?;
+    check_peer(path, &stream, &trusted)?;
+    Ok(stream)
+}
+
+/// Checks that one of these users listens at the other end.
+fn check_peer(path: &Path, stream: &UnixStream, trusted: &BTreeSet<u32>) -> Result<(), DomainError> {
+    let peer = rustix::net::sockopt::socket_peercred(stream).map_err(|errno| DomainError::Io {
+        path: path.to_owned(),
+        action: "learn who listens",
+        source: errno.into(),
+    })?;
+    let user = peer.uid.as_raw();
+    if trusted.contains(&user) {
+        return Ok(());
+    }
+    let reason = format!("user {user} listens there, to whom none of the folders on the way belongs");
+    Err(DomainError::BadPath { path: path.to_owned(), reason })
 }
 
 /// Listens on a socket of this name; one that a dead process left is replaced.
@@ -291,5 +364,71 @@ mod tests {
             chmod(temp.path(), mode);
             assert_eq!(check_path(&path).is_ok(), allowed, "{mode:o}");
         }
+    }
+
+    fn user_of(path: &Path, uid: u32) -> bool {
+        // Only root may give a folder away.
+        std::os::unix::fs::chown(path, Some(uid), None).is_ok()
+    }
+
+    #[test]
+    fn a_client_believes_a_socket_that_only_trusted_users_could_put_there() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = temp.path().join("dn");
+        std::fs::create_dir(&folder).unwrap();
+        let path = folder.join("s");
+        let _listener = listen(&path).unwrap();
+        connect_trusted(&path, &SocketOptions::default()).unwrap();
+        let refused = |part: &str| {
+            let error = connect_trusted(&path, &SocketOptions::default()).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        };
+        for mode in [0o777, 0o1777, 0o775] {
+            chmod(&folder, mode);
+            refused("can be written by others");
+        }
+        chmod(&folder, 0o755);
+        // Above it others may write, if names there belong to those who made them.
+        chmod(temp.path(), 0o1777);
+        connect_trusted(&path, &SocketOptions::default()).unwrap();
+        chmod(temp.path(), 0o777);
+        refused("can be written by others");
+        chmod(temp.path(), 0o1777);
+        if !user_of(&folder, 12_345) {
+            eprintln!("skipped: only root can give folders to others");
+            return;
+        }
+        refused("who made it where anybody may");
+        // Where only root writes, root gave it to them.
+        chmod(temp.path(), 0o755);
+        connect_trusted(&path, &SocketOptions::default()).unwrap();
+        assert!(trusted_users(&folder).unwrap().contains(&12_345));
+    }
+
+    #[test]
+    fn a_link_is_judged_by_where_it_leads() {
+        let temp = tempfile::tempdir().unwrap();
+        let (open, real) = (temp.path().join("open"), temp.path().join("real"));
+        std::fs::create_dir(&open).unwrap();
+        std::fs::create_dir(&real).unwrap();
+        chmod(&open, 0o777);
+        let elsewhere = open.join("real");
+        std::os::unix::fs::symlink(&real, &elsewhere).unwrap();
+        let _listener = listen(&real.join("s")).unwrap();
+        connect_trusted(&elsewhere.join("s"), &SocketOptions::default()).unwrap();
+        let bad = real.join("link");
+        std::os::unix::fs::symlink(&open, &bad).unwrap();
+        let error = connect_trusted(&bad.join("s"), &SocketOptions::default()).unwrap_err().to_string();
+        assert!(error.contains("can be written by others"), "{error}");
+    }
+
+    #[test]
+    fn who_listens_must_be_trusted() {
+        let (near, _far) = UnixStream::pair().unwrap();
+        let own = rustix::process::geteuid().as_raw();
+        let path = Path::new("/run/s");
+        check_peer(path, &near, &BTreeSet::from([own])).unwrap();
+        let error = check_peer(path, &near, &BTreeSet::from([own + 1])).unwrap_err().to_string();
+        assert!(error.contains(&format!("user {own} listens there")), "{error}");
     }
 }

@@ -188,8 +188,7 @@ pub async fn serve(
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept an RPC connection");
-                    // Descriptors run out before the bound is reached, if the system says so.
-                    crowd.evict();
+                    crowd.accept_failed(&error);
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },

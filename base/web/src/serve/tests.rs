@@ -114,3 +114,19 @@ async fn foreign_names_are_refused_with_the_setting() {
     assert!(reply.starts_with("HTTP/1.1 403") && reply.contains("mammoth.test-hosts"), "{reply}");
     assert!(get_text(server.addr, &server.addr.to_string()).await.ends_with("hello"));
 }
+
+#[tokio::test]
+async fn only_a_lack_of_descriptors_costs_an_idle_connection_its_place() {
+    let mut door = Door::new(hello(), ServeLimits::default());
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("any port");
+    let _client = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("connects");
+    let (stream, peer) = listener.accept().await.expect("a connection");
+    door.admit(stream, peer);
+    for errno in [103, 4, 71, 105, 1] {
+        door.accept_failed(&std::io::Error::from_raw_os_error(errno));
+        assert_eq!(door.open.len(), 1, "{errno}");
+    }
+    // EMFILE.
+    door.accept_failed(&std::io::Error::from_raw_os_error(24));
+    assert_eq!(door.open.len(), 0);
+}

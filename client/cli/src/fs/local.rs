@@ -355,4 +355,21 @@ mod tests {
             assert!(taken <= (wrote as u64).next_multiple_of(1 << 16), "{said} {wrote}: {taken}");
         }
     }
+    #[test]
+    fn a_copy_that_ends_early_leaves_no_room_behind_its_end() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("file");
+        let local = LocalFs::new().unwrap();
+        let options = WriteOptions { overwrite: true, len: Some(8 << 20), ..WriteOptions::default() };
+        let mut sink = local.create(path.to_str().unwrap(), options).unwrap();
+        sink.write_all(&[7; 100_001]).unwrap();
+        let blocks = || fs::metadata(&path).unwrap().blocks() * 512;
+        if blocks() < 8 << 20 {
+            eprintln!("skipped: this file system makes no room beforehand");
+            return;
+        }
+        drop(sink);
+        assert_eq!(fs::metadata(&path).unwrap().len(), 100_001);
+        assert!(blocks() <= 100_001_u64.next_multiple_of(1 << 16), "{}", blocks());
+    }
 }

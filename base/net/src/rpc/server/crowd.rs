@@ -2,7 +2,9 @@
 //! nothing: of the oldest that has not said who it is, otherwise of the one whose last call is the longest ago. So silent
 //! connections keep nobody out. A connection with a call in work keeps its place.
 
+use mammoth_platform::process::is_out_of_descriptors;
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
@@ -83,6 +85,14 @@ impl Crowd {
         true
     }
 
+    /// Descriptors run out before the bound is reached, if the system says so: then an idle connection goes. Any other failure
+    /// is that of the new connection alone.
+    pub(super) fn accept_failed(&mut self, error: &io::Error) {
+        if is_out_of_descriptors(error) {
+            self.evict();
+        }
+    }
+
     /// Starts a connection: `start` makes it a task of the set, if it can.
     pub(super) fn admit(&mut self, start: impl FnOnce(Arc<Activity>, &mut JoinSet<()>) -> Option<AbortHandle>) {
         let activity = Arc::new(Activity { moments: Arc::clone(&self.moments), ..Activity::default() });
@@ -98,5 +108,26 @@ impl Crowd {
         let id = ended.map_or_else(|error: JoinError| error.id(), |(id, ())| id);
         self.open.remove(&id);
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::io::Errno;
+
+    #[tokio::test]
+    async fn only_a_lack_of_descriptors_costs_an_idle_connection_its_place() {
+        let mut crowd = Crowd::new(10);
+        crowd.admit(|_, tasks| Some(tasks.spawn(std::future::pending())));
+        for errno in [Errno::CONNABORTED, Errno::INTR, Errno::PROTO, Errno::NOBUFS, Errno::PERM] {
+            crowd.accept_failed(&errno.into());
+            assert_eq!(crowd.open.len(), 1, "{errno}");
+        }
+        crowd.accept_failed(&Errno::MFILE.into());
+        assert_eq!(crowd.open.len(), 0);
+        crowd.admit(|_, tasks| Some(tasks.spawn(std::future::pending())));
+        crowd.accept_failed(&Errno::NFILE.into());
+        assert_eq!(crowd.open.len(), 0);
     }
 }

@@ -2,12 +2,13 @@
 //! the ratios within a run are what can be compared.
 //!
 //! `cargo run --release -p mammoth-bench [-- --mib N] [--files N] [--runs N] [--numbers N] [--only PART]`, where PART is floors,
-//! start, data, metadata, jobs, chain, scale or heartbeats. The last two are measured only if they are named: with 10,000,000
+//! start, data, copies, metadata, jobs, chain, scale or heartbeats. The last two are measured only if they are named: with 10,000,000
 //! files they want 6 GiB of memory and some minutes.
 
 mod caller;
 mod chain;
 mod cluster;
+mod copies;
 mod data;
 mod floors;
 mod jobs;
@@ -33,7 +34,7 @@ pub(crate) struct Scale {
     pub(crate) only: Option<String>,
 }
 
-const USAGE: &str = "mammoth-bench [--mib N] [--files N] [--runs N] [--numbers N] [--only floors|start|data|metadata|jobs|chain|scale|heartbeats]";
+const USAGE: &str = "mammoth-bench [--mib N] [--files N] [--runs N] [--numbers N] [--only floors|start|data|copies|metadata|jobs|chain|scale|heartbeats]";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -88,10 +89,11 @@ const LARGE: [&str; 2] = ["scale", "heartbeats"];
 type Part = fn(&Scale) -> Result<(), String>;
 
 fn run(scale: &Scale) -> Result<(), String> {
-    let parts: [(&str, Part); 8] = [
+    let parts: [(&str, Part); 9] = [
         ("floors", |_| floors::measure()),
         ("start", |_| start::measure()),
         ("data", data::measure),
+        ("copies", copies::measure),
         ("metadata", metadata::measure),
         ("chain", |scale| chain::measure(scale.numbers)),
         ("jobs", jobs::measure),

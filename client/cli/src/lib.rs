@@ -18,6 +18,8 @@ mod copy;
 mod fault;
 mod format;
 mod fs;
+#[doc(hidden)]
+pub mod fuzzing;
 mod generic;
 mod glob;
 mod help;
@@ -66,9 +68,19 @@ pub struct Io<'a> {
     pub owns_process: bool,
 }
 
+/// Variable that has the shell tell what the client library does, at the level that it names.
+const LOG_VARIABLE: &str = "MAMMOTH_LOG";
+
 /// Runs the command line `args` (without the program's name) on the streams of the process.
 #[must_use]
 pub fn main(args: Vec<OsString>) -> ExitCode {
+    // Who asks for it sees what the library does, on standard error; nobody else sees a line more than Hadoop's shell prints.
+    if std::env::var_os(LOG_VARIABLE).is_some()
+        && let Err(error) = mammoth_platform::telemetry::start(None)
+    {
+        eprintln!("dfs: {error}");
+        return ExitCode::from(EXIT_USAGE);
+    }
     let (mut stdin, mut stdout, mut stderr) = (std::io::stdin(), RawStdout, std::io::stderr());
     let stderr_is_terminal = stderr.is_terminal();
     let io = Io { stdin: &mut stdin, stdout: &mut stdout, stderr: &mut stderr, stderr_is_terminal, owns_process: true };

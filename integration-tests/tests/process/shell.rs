@@ -192,3 +192,35 @@ fn checksums_are_hdfs_own_whichever_datanodes_are_left() {
     );
     assert!(run.text().starts_with("/hello\t"), "{}", run.text());
 }
+
+#[test]
+fn a_copy_on_a_terminal_shows_rate_and_time_left() {
+    if !std::path::Path::new("/usr/bin/script").exists() {
+        eprintln!("skipped: no `script` to make a terminal with");
+        return;
+    }
+    let cluster = Cluster::start(Options::fast());
+    let local = tempfile::tempdir().expect("a temporary folder");
+    let many = local.path().join("many");
+    std::fs::create_dir(&many).expect("a folder");
+    for name in ["a", "b", "c"] {
+        std::fs::write(many.join(name), bytes_of(3, 12 << 20)).expect("written");
+    }
+    let one = many.join("a");
+    for (args, part) in [
+        (format!("put {} /one", one.display()), "% "),
+        (format!("put -t 2 {} /many", many.display()), " files "),
+        (format!("get -t 2 /many {}", local.path().join("back").display()), " files "),
+    ] {
+        let shell = format!("'{}' {args}", crate::harness::program("dfs").display());
+        let mut command = std::process::Command::new("/usr/bin/script");
+        command.args(["-qefc", &shell, "/dev/null"]).env("MAMMOTH_FS", cluster.fs()).env("TERM", "xterm");
+        let shown = crate::harness::run(&mut command, b"", std::time::Duration::from_secs(60)).ok().text();
+        for part in [part, "iB/s ", "ETA "] {
+            assert!(shown.contains(part), "{args}: {part} is missing: {shown:?}");
+        }
+    }
+    // Nothing of it where nobody looks on.
+    let run = cluster.dfs(&["put", "-f", &one.display().to_string(), "/one"]).ok();
+    assert_eq!((run.text(), run.err), (String::new(), String::new()));
+}

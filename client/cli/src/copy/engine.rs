@@ -1,7 +1,7 @@
 //! One file at a time.
 
 use super::ahead;
-use super::progress::Progress;
+use super::progress::{Overall, Progress};
 use crate::fault::{Fault, PathIssue};
 use crate::fs::WriteOptions;
 use crate::paths::Item;
@@ -81,12 +81,26 @@ pub(crate) struct Engine {
     pub(super) options: Options,
     draws: bool,
     stop: Shutdown,
+    /// Where several files are copied at a time and somebody looks on.
+    overall: Option<Overall>,
 }
 
 impl Engine {
     /// `draws` to show progress; `stop` ends copies early.
     pub(crate) fn new(options: Options, draws: bool, stop: Shutdown) -> Self {
-        Self { options, draws, stop }
+        Self { options, draws, stop, overall: None }
+    }
+
+    /// As [`Self::new`], for several files at a time.
+    pub(super) fn parallel(options: Options, draws: bool, stop: Shutdown) -> Self {
+        Self { overall: draws.then(Overall::new), ..Self::new(options, false, stop) }
+    }
+
+    /// A file is going to be copied.
+    pub(super) fn expect(&self, source: &Item) {
+        if let (Some(overall), Ok(status)) = (&self.overall, source.found()) {
+            overall.expect(status.len);
+        }
     }
 
     /// Copies a file to exactly `target`.
@@ -98,7 +112,10 @@ impl Engine {
         self.check_free(target)?;
         let input = source.fs.open(&source.path, 0, self.options.verify)?;
         let input = Input::File { input, len: status.len };
-        let progress = Progress::new(self.draws, source.name(), Some(status.len));
+        let progress = match &self.overall {
+            Some(overall) => Progress::of(overall),
+            None => Progress::new(self.draws, source.name(), Some(status.len)),
+        };
         self.copy_stream(&source.shown, input, target, progress)?;
         self.preserve(source, target)?;
         if self.options.moves { remove_source(source) } else { Ok(()) }
@@ -117,7 +134,7 @@ impl Engine {
         Ok(())
     }
 
-    fn copy_stream(&self, name: &str, input: Input<'_>, target: &Item, progress: Progress) -> Result<(), Fault> {
+    fn copy_stream(&self, name: &str, input: Input<'_>, target: &Item, progress: Progress<'_>) -> Result<(), Fault> {
         if self.options.direct {
             return self.write(name, input, target, &target.path, progress);
         }
@@ -137,7 +154,7 @@ impl Engine {
         input: Input<'_>,
         target: &Item,
         path: &str,
-        mut progress: Progress,
+        mut progress: Progress<'_>,
     ) -> Result<(), Fault> {
         let len = if let Input::File { len, .. } = &input { Some(*len) } else { None };
         let (lazy, checksum_file) = (self.options.lazy, self.options.checksum_file);

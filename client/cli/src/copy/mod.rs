@@ -46,7 +46,8 @@ pub(crate) fn copy_all(
     let several = sources.len() > 1 || sources.first().is_some_and(Item::is_folder);
     let (threads, queue) = (options.threads, options.queue);
     let parallel = several && threads > 1;
-    let engine = Engine::new(options, session.draws && !parallel, session.stop().clone());
+    let make = if parallel { Engine::parallel } else { Engine::new };
+    let engine = make(options, session.draws, session.stop().clone());
     let made = if parallel {
         parallel::with_pool(session, &engine, threads, queue, |session, pool| {
             copy_each(session, sources, target, Run { engine: &engine, pool: Some(pool), made: Vec::new() })
@@ -174,7 +175,10 @@ impl Run<'_, '_> {
 
     fn copy_file(&mut self, session: &mut Session<'_>, source: &Item, place: Item) -> Result<(), Fault> {
         match self.pool {
-            Some(pool) => pool.submit(session, source.clone(), place),
+            Some(pool) => {
+                self.engine.expect(source);
+                pool.submit(session, source.clone(), place)
+            }
             None => self.engine.copy_file(source, &place),
         }
     }

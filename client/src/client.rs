@@ -3,11 +3,11 @@
 use crate::config::{ClientConfig, Components};
 use crate::error::ClientError;
 use crate::lease::Leases;
-use crate::reader::{FileReader, ShortCircuit};
+use crate::reader::{FileReader, Hedging, ShortCircuit};
 use crate::rpc::convert;
 use crate::rpc::namenode::{CallOptions, Namenode};
 use crate::rpc::retry::Backoff;
-use crate::types::{BlockLocations, CreateOptions, FileStatus, ListingPage, RenameOptions};
+use crate::types::{BlockLocations, CreateOptions, FileStatus, HedgedReads, ListingPage, RenameOptions};
 use crate::writer::FileWriter;
 use mammoth_protocol::hadoop::hdfs;
 use mammoth_protocol::limits::BYTES_PER_CHECKSUM;
@@ -30,6 +30,7 @@ pub(crate) struct ClientShared {
     pub(crate) client_id: [u8; 16],
     pub(crate) leases: Arc<Leases>,
     pub(crate) short_circuit: ShortCircuit,
+    pub(crate) hedging: Hedging,
 }
 
 impl DfsClient {
@@ -52,7 +53,8 @@ impl DfsClient {
         let namenode = Arc::new(Namenode::new(&config, components, client_id));
         let leases = Leases::new(Arc::clone(&namenode), name.clone(), config.lease_renew_interval);
         let short_circuit = ShortCircuit::default();
-        let shared = ClientShared { config, namenode, name, client_id, leases: Arc::new(leases), short_circuit };
+        let (leases, hedging) = (Arc::new(leases), Hedging::default());
+        let shared = ClientShared { config, namenode, name, client_id, leases, short_circuit, hedging };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -60,6 +62,12 @@ impl DfsClient {
     #[must_use]
     pub fn config(&self) -> &ClientConfig {
         &self.shared.config
+    }
+
+    /// What hedged reads of this client and its clones did so far.
+    #[must_use]
+    pub fn hedged_reads(&self) -> HedgedReads {
+        self.shared.hedging.counts()
     }
 
     /// `host:port` of the namenode.

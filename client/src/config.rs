@@ -62,6 +62,10 @@ pub struct ClientConfig {
     pub domain_socket: Option<String>,
     /// How long a socket that failed is left alone.
     pub domain_socket_pause: Duration,
+    /// Datanodes that may be read beside slow ones, over all readers of a client; 0 = none.
+    pub hedged_read_threads: usize,
+    /// How long a datanode may give nothing before another one is asked as well.
+    pub hedged_read_threshold: Duration,
     /// What to do about a datanode that failed in a pipeline.
     pub replace_datanode: ReplaceDatanode,
     /// How often other datanodes are asked for when the pipeline of a new block cannot be built.
@@ -105,6 +109,8 @@ impl ClientConfig {
             use_datanode_hostname: false,
             domain_socket: None,
             domain_socket_pause: Duration::from_secs(600),
+            hedged_read_threads: 0,
+            hedged_read_threshold: Duration::from_millis(500),
             replace_datanode: ReplaceDatanode::default(),
             block_write_retries: 3,
             block_acquire_failures: 3,
@@ -156,6 +162,8 @@ impl ClientConfig {
                 .then_some(settings.text(keys::DFS_DOMAIN_SOCKET_PATH)?)
                 .filter(|path| !path.is_empty()),
             domain_socket_pause: millis(keys::DFS_DOMAIN_SOCKET_DISABLE_INTERVAL)?,
+            hedged_read_threads: settings.int(keys::DFS_CLIENT_HEDGED_READ_THREADPOOL_SIZE)?,
+            hedged_read_threshold: millis(keys::DFS_CLIENT_HEDGED_READ_THRESHOLD)?,
             replace_datanode: ReplaceDatanode { policy, best_effort },
             block_write_retries: settings.int(keys::DFS_CLIENT_BLOCK_WRITE_RETRIES)?,
             block_acquire_failures: settings.int(keys::DFS_CLIENT_MAX_BLOCK_ACQUIRE_FAILURES)?,

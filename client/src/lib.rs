@@ -28,6 +28,8 @@ mod checksum;
 mod client;
 mod config;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod jobs;
 mod lease;
 mod reader;
@@ -49,6 +51,6 @@ pub use reader::FileReader;
 pub use text_stream::TextStream;
 pub use types::{
     AdminState, BlockLocations, ContentSummary, CreateOptions, DatanodeInfo, FileKind, FileStatus, FsStats,
-    ListingPage, LocatedBlock, OpenFile, RenameOptions, ReportKind, SafeModeAction, ServerDefaults,
+    HedgedReads, ListingPage, LocatedBlock, OpenFile, RenameOptions, ReportKind, SafeModeAction, ServerDefaults,
 };
 pub use writer::FileWriter;

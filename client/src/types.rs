@@ -100,6 +100,15 @@ pub struct ContentSummary {
     pub space_quota: Option<u64>,
 }
 
+/// What hedged reads did, as HDFS counts it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HedgedReads {
+    /// Times that a second datanode was asked, as the first had given nothing for a while.
+    pub ops: u64,
+    /// Times that it was the first to answer.
+    pub wins: u64,
+}
+
 /// Totals of the file system, sizes in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FsStats {

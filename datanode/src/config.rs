@@ -121,6 +121,7 @@ impl DatanodeConfig {
                 op_timeout: OP_TIMEOUT,
                 connections: settings.int(keys::DFS_DATANODE_MAX_TRANSFER_THREADS)?,
                 by_name: settings.flag(keys::DFS_CLIENT_USE_DATANODE_HOSTNAME)?,
+                readahead: settings.bytes(keys::DFS_DATANODE_READAHEAD_BYTES)?,
             },
         })
     }

@@ -1,5 +1,6 @@
 //! Reading on when replicas fail.
 
+use super::hedge::{HedgedBlock, Watch};
 use super::local::LocalBlock;
 use super::locations::{self, Locations};
 use super::short_circuit;
@@ -28,6 +29,16 @@ struct Known {
     locations: Locations,
     /// Datanodes that failed this reader, until every one of a block has.
     dead: BTreeSet<String>,
+    /// Datanodes that gave nothing while another one did; they are asked last.
+    slow: BTreeSet<String>,
+}
+
+impl Known {
+    /// The best datanode of a block that has not failed and is none of these.
+    fn best(&self, block: &LocatedBlock, but: &[&str]) -> Option<DatanodeInfo> {
+        let fit = |node: &&DatanodeInfo| !self.dead.contains(&node.uuid) && !but.contains(&node.uuid.as_str());
+        block.nodes.iter().filter(fit).min_by_key(|node| self.slow.contains(&node.uuid)).cloned()
+    }
 }
 
 /// A position in the file, and the connection that is there already.
@@ -55,21 +66,38 @@ enum Stream {
     Remote(BlockStream),
     /// From the open files of a datanode on this machine.
     Local(LocalBlock),
+    /// From one datanode or two, whichever is faster.
+    Hedged(Box<HedgedBlock>),
 }
 
 impl Stream {
-    fn read(&mut self, out: &mut [u8]) -> Result<usize, Failure> {
-        match self {
-            Self::Remote(stream) => stream.read(out),
-            Self::Local(block) => block.read(out),
-        }
-    }
-
     fn is_done(&self) -> bool {
         match self {
             Self::Remote(stream) => stream.is_done(),
             Self::Local(block) => block.is_done(),
+            Self::Hedged(block) => block.is_done(),
         }
+    }
+}
+
+/// What a hedged read is told of datanodes, and tells of them.
+struct Watcher<'a> {
+    source: &'a Source,
+    cursor: &'a mut Cursor,
+    block: &'a LocatedBlock,
+}
+
+impl Watch for Watcher<'_> {
+    fn another(&mut self, than: &[&str]) -> Option<DatanodeInfo> {
+        self.source.known().best(self.block, than)
+    }
+
+    fn failed(&mut self, node: &DatanodeInfo, failure: &Failure) {
+        self.source.node_failed(self.cursor, self.block, node, failure);
+    }
+
+    fn slow(&mut self, node: &DatanodeInfo) {
+        self.source.known().slow.insert(node.uuid.clone());
     }
 }
 
@@ -117,7 +145,7 @@ impl Source {
     pub(super) fn open(shared: Arc<ClientShared>, path: &DfsPath) -> Result<Self, ClientError> {
         let locations = Locations::open(&shared, path)?;
         let len = locations.len();
-        let known = Mutex::new(Known { locations, dead: BTreeSet::new() });
+        let known = Mutex::new(Known { locations, dead: BTreeSet::new(), slow: BTreeSet::new() });
         Ok(Self { shared, path: path.clone(), len, known })
     }
 
@@ -143,7 +171,18 @@ impl Source {
                 Some(open) => open,
                 None => self.open_stream(cursor)?,
             };
-            match open.stream.read(out) {
+            let read = match &mut open.stream {
+                Stream::Remote(stream) => stream.read(out),
+                Stream::Local(block) => block.read(out),
+                Stream::Hedged(block) => {
+                    let mut watcher = Watcher { source: self, cursor: &mut *cursor, block: &open.block };
+                    block.read(out, &mut watcher).map_err(|(node, failure)| {
+                        open.node = node;
+                        failure
+                    })
+                }
+            };
+            match read {
                 Ok(read) => {
                     cursor.position += read as u64;
                     cursor.progress();
@@ -161,7 +200,7 @@ impl Source {
 
     fn failed(&self, cursor: &mut Cursor, open: &Open, failure: &Failure) {
         match open.stream {
-            Stream::Remote(_) => self.node_failed(cursor, &open.block, &open.node, failure),
+            Stream::Remote(_) | Stream::Hedged(_) => self.node_failed(cursor, &open.block, &open.node, failure),
             Stream::Local(_) => {
                 // The files may have changed under an append: only the datanode knows what belongs together. If the
                 // replica is corrupt, its bytes are so over TCP too.
@@ -176,7 +215,7 @@ impl Source {
     fn open_stream(&self, cursor: &mut Cursor) -> Result<Open, ClientError> {
         loop {
             let block = self.block_at(cursor.position)?;
-            let Some(node) = self.choose(&block) else {
+            let Some(node) = self.known().best(&block, &[]) else {
                 self.refetch(cursor, &block)?;
                 continue;
             };
@@ -184,11 +223,18 @@ impl Source {
             // A cursor that was moved beyond its end reads to the end of the file.
             let end = if cursor.end > cursor.position { cursor.end.min(self.len) } else { self.len };
             let to = (end - block.offset).min(block.block.len);
-            if let Some(local) = self.open_local(cursor, &block, &node, from) {
+            let hedges = self.shared.config.hedged_read_threads > 0;
+            if !hedges && let Some(local) = self.open_local(cursor, &block, &node, from) {
                 return Ok(Open { stream: Stream::Local(local), block, node });
             }
-            match BlockStream::open(&self.shared, &block, &node, from, to) {
-                Ok(stream) => return Ok(Open { stream: Stream::Remote(stream), block, node }),
+            let opened = if hedges {
+                HedgedBlock::start(Arc::clone(&self.shared), block.clone(), node.clone(), from..to)
+                    .map(|hedged| Stream::Hedged(Box::new(hedged)))
+            } else {
+                BlockStream::open(&self.shared, &block, &node, from..to, |_| {}).map(Stream::Remote)
+            };
+            match opened {
+                Ok(stream) => return Ok(Open { stream, block, node }),
                 Err(failure) => self.node_failed(cursor, &block, &node, &failure),
             }
         }
@@ -205,17 +251,9 @@ impl Source {
         if cursor.over_tcp.as_ref().is_some_and(|(id, uuid)| *id == block.block.id && *uuid == node.uuid) {
             return None;
         }
-        let files = short_circuit::open(&self.shared, block, node)?;
         // The block may have grown since the file was opened.
         let len = block.block.len.min(self.len.saturating_sub(block.offset));
-        match LocalBlock::open(files, from, len) {
-            Ok(local) => Some(local),
-            Err(failure) => {
-                let reason = failure.text();
-                tracing::info!(path = %self.path, block = %block.block, datanode = %node, reason, "reading over TCP");
-                None
-            }
-        }
+        short_circuit::open_block(&self.shared, block, node, from..len)
     }
 
     fn block_at(&self, position: u64) -> Result<LocatedBlock, ClientError> {
@@ -231,11 +269,6 @@ impl Source {
             offset: position,
             tried: "the namenode knows no block there; the file has changed since it was opened".to_owned(),
         })
-    }
-
-    fn choose(&self, block: &LocatedBlock) -> Option<DatanodeInfo> {
-        let known = self.known();
-        block.nodes.iter().find(|node| !known.dead.contains(&node.uuid)).cloned()
     }
 
     /// Every replica has failed: asks the namenode for others, unless that was done often enough.

@@ -3,9 +3,12 @@
 //! A position is read from the nearest replica of its block: over TCP ([`stream`]), or from its files ([`local`]) where a
 //! datanode on this machine gives them ([`short_circuit`]). A replica that fails in any way is passed over,
 //! and reading goes on at the same byte from the next; when all have failed the namenode is asked for others
-//! ([`locations`]), a few times. Corrupt replicas are reported to the namenode.
+//! ([`locations`]), a few times. Where the configuration says so, a second replica is read beside one that gives nothing
+//! ([`hedge`]). Corrupt replicas are reported to the namenode.
 
 mod failover;
+pub(crate) mod fuzzing;
+mod hedge;
 mod local;
 mod locations;
 mod short_circuit;
@@ -16,6 +19,7 @@ mod tests;
 use crate::client::ClientShared;
 use crate::error::ClientError;
 use failover::{Cursor, Source};
+pub(crate) use hedge::Hedging;
 use mammoth_protocol::DfsPath;
 pub(crate) use short_circuit::ShortCircuit;
 use std::io::{self, Read, Seek, SeekFrom};

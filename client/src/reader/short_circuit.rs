@@ -4,6 +4,7 @@
 //! wrong costs nothing but the attempt: the same datanode is then read over TCP. A socket that does not work is left alone
 //! for a while; a refusal concerns one replica only, one that is being written for instance.
 
+use super::local::LocalBlock;
 use crate::client::ClientShared;
 use crate::text::chain;
 use crate::types::{DatanodeInfo, LocatedBlock};
@@ -16,6 +17,7 @@ use mammoth_protocol::hadoop::hdfs::{BlockOpResponseProto, OpRequestShortCircuit
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::{IpAddr, UdpSocket};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -74,8 +76,24 @@ impl ShortCircuit {
     }
 }
 
+/// A range of a replica's files, if its datanode is on this machine and gives them, and they make sense.
+pub(super) fn open_block(
+    shared: &ClientShared,
+    block: &LocatedBlock,
+    node: &DatanodeInfo,
+    range: Range<u64>,
+) -> Option<LocalBlock> {
+    match LocalBlock::open(open(shared, block, node)?, range.start, range.end) {
+        Ok(local) => Some(local),
+        Err(failure) => {
+            tracing::info!(block = %block.block, datanode = %node, reason = failure.text(), "reading over TCP");
+            None
+        }
+    }
+}
+
 /// The open files of a replica, data and checksums, if its datanode is on this machine and gives them.
-pub(super) fn open(shared: &ClientShared, block: &LocatedBlock, node: &DatanodeInfo) -> Option<[File; FILES]> {
+fn open(shared: &ClientShared, block: &LocatedBlock, node: &DatanodeInfo) -> Option<[File; FILES]> {
     let pattern = shared.config.domain_socket.as_deref()?;
     let known = &shared.short_circuit;
     if !node.ip.parse().is_ok_and(|ip| known.is_local(ip)) {
@@ -109,7 +127,8 @@ fn request(shared: &ClientShared, block: &LocatedBlock, path: &Path) -> Result<[
         write_timeout: patience,
         ..SocketOptions::default()
     };
-    let stream = domain::connect(path, &options)?;
+    // Who else could listen there could give us what he likes, checksums included.
+    let stream = domain::connect_trusted(path, &options)?;
     let header = client_header(&extended_block(&block.pool, block.block), &block.token, &shared.name).base_header;
     let request = OpRequestShortCircuitAccessProto {
         header,

@@ -18,6 +18,7 @@ use mammoth_protocol::limits::DATA_OP_MAX;
 use mammoth_protocol::wire::{self, LENGTH_BYTES_MAX, WireError};
 use std::io::{self, IoSliceMut, Read};
 use std::net::TcpStream;
+use std::ops::Range;
 
 /// Bytes of a packet before its checksums, as they usually are.
 const HEAD: usize = PREFIX + 25;
@@ -58,8 +59,8 @@ impl From<io::Error> for Failure {
 }
 
 /// A range of a block on its way.
-pub(super) struct BlockStream {
-    stream: TcpStream,
+pub(super) struct BlockStream<S = TcpStream> {
+    stream: S,
     chunk: usize,
     /// Next byte to hand out, in the block.
     at: u64,
@@ -79,13 +80,14 @@ pub(super) struct BlockStream {
 }
 
 impl BlockStream {
-    /// Asks a datanode for `from..to` of a block (positions in the block, not empty).
+    /// Asks a datanode for a range of a block (positions in the block, not empty). `connected` gets the socket as soon as there
+    /// is one.
     pub(super) fn open(
         shared: &ClientShared,
         block: &LocatedBlock,
         node: &DatanodeInfo,
-        from: u64,
-        to: u64,
+        range: Range<u64>,
+        connected: impl FnOnce(&TcpStream),
     ) -> Result<Self, Failure> {
         let timeout = shared.config.socket_timeout;
         let options = SocketOptions {
@@ -96,10 +98,12 @@ impl BlockStream {
         };
         let proto = crate::rpc::convert::datanode_proto(node);
         let mut stream = connect_node(&shared.config, &proto, &options)?;
+        connected(&stream);
+        let from = range.start;
         let request = OpReadBlockProto {
             header: client_header(&extended_block(&block.pool, block.block), &block.token, &shared.name),
             offset: from,
-            len: to.saturating_sub(from),
+            len: range.end.saturating_sub(from),
             send_checksums: Some(true),
             caching_strategy: None,
         };
@@ -115,11 +119,33 @@ impl BlockStream {
         if start > from || from - start >= chunk as u64 {
             return Err(Failure::Other(format!("starts at {start} of the block instead of {from}")));
         }
-        Ok(Self {
+        Ok(Self::over(stream, chunk, start, range))
+    }
+
+    /// Reads what ends the stream, and tells the datanode that all was well. Best effort: the data is verified already.
+    pub(super) fn finish(mut self) {
+        let ended = loop {
+            match self.read_head() {
+                Ok((header, 0)) if header.last && header.data_len == 0 => break true,
+                Ok((header, 0)) if header.data_len == 0 => {}
+                Ok(_) | Err(_) => break false,
+            }
+        };
+        if ended {
+            let status = ClientReadStatusProto { status: Status::ChecksumOk as i32 };
+            let _ = DataWriter::new(&self.stream).send_message(&status);
+        }
+    }
+}
+
+impl<S: Read> BlockStream<S> {
+    /// Reads a range whose packets come from `stream`, the first of them at `start`, with a checksum for each `chunk` bytes.
+    pub(super) fn over(stream: S, chunk: usize, start: u64, range: Range<u64>) -> Self {
+        Self {
             stream,
             chunk,
-            at: from,
-            end: to,
+            at: range.start,
+            end: range.end,
             next_offset: start,
             next_seqno: 0,
             head: [0; HEAD],
@@ -128,7 +154,7 @@ impl BlockStream {
             kept: Vec::new(),
             kept_from: 0,
             kept_to: 0,
-        })
+        }
     }
 
     /// Whether the whole range was handed out.
@@ -148,21 +174,6 @@ impl BlockStream {
             taken = if direct > 0 { direct } else { self.take_kept(out) };
         }
         Ok(taken)
-    }
-
-    /// Reads what ends the stream, and tells the datanode that all was well. Best effort: the data is verified already.
-    pub(super) fn finish(mut self) {
-        let ended = loop {
-            match self.read_head() {
-                Ok((header, 0)) if header.last && header.data_len == 0 => break true,
-                Ok((header, 0)) if header.data_len == 0 => {}
-                Ok(_) | Err(_) => break false,
-            }
-        };
-        if ended {
-            let status = ClientReadStatusProto { status: Status::ChecksumOk as i32 };
-            let _ = DataWriter::new(&self.stream).send_message(&status);
-        }
     }
 
     fn take_kept(&mut self, out: &mut [u8]) -> usize {
@@ -297,7 +308,7 @@ impl BlockStream {
 }
 
 /// Reads what has arrived, one byte at least.
-fn read_some(stream: &mut TcpStream, slices: &mut [IoSliceMut<'_>]) -> Result<usize, Failure> {
+fn read_some(stream: &mut impl Read, slices: &mut [IoSliceMut<'_>]) -> Result<usize, Failure> {
     loop {
         match stream.read_vectored(slices) {
             Ok(0) => return Err(DataError::Closed.into()),

@@ -1,3 +1,4 @@
+mod hedged;
 mod short_circuit;
 
 use crate::testing::datanode::Fault;

@@ -43,6 +43,8 @@ pub(crate) enum Fault {
     RefuseRead,
     /// A read ends after so many packets.
     CutReadAfter(usize),
+    /// A read stops after so many packets, and the connection stays.
+    StallReadAfter(usize),
     /// A byte at this position of the block is not what its checksum says.
     Flip(u64),
 }
@@ -56,6 +58,8 @@ struct State {
     others: Vec<Weak<FakeDatanode>>,
     heartbeats: u32,
     read_statuses: u32,
+    stalled: u32,
+    let_go: u32,
 }
 
 pub(crate) struct FakeDatanode {
@@ -131,6 +135,23 @@ impl FakeDatanode {
 
     pub(crate) fn heartbeats(&self) -> u32 {
         self.state().heartbeats
+    }
+
+    /// Reads that stopped in the middle.
+    pub(crate) fn stalled(&self) -> u32 {
+        self.state().stalled
+    }
+
+    /// Stalled reads whose readers went away.
+    pub(crate) fn let_go(&self) -> u32 {
+        self.state().let_go
+    }
+
+    /// Ends all connections; new ones are taken.
+    pub(crate) fn drop_connections(&self) {
+        for stream in self.state().connections.drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
     }
 
     /// Readers that said all was well.
@@ -350,10 +371,18 @@ impl FakeDatanode {
         let response = BlockOpResponseProto { read_op_checksum_info: Some(info), ..BlockOpResponseProto::default() };
         stream.writer.send_message(&response)?;
         let cut = self.take_fault(|fault| matches!(fault, Fault::CutReadAfter(_)));
+        let stall = self.take_fault(|fault| matches!(fault, Fault::StallReadAfter(_)));
         let flip = self.take_fault(|fault| matches!(fault, Fault::Flip(at) if (from..to).contains(at)));
         let (mut offset, mut seqno) = (from, 0);
         while offset < to {
             if cut == Some(Fault::CutReadAfter(usize::try_from(seqno).unwrap())) {
+                return Err(Gone);
+            }
+            if stall == Some(Fault::StallReadAfter(usize::try_from(seqno).unwrap())) {
+                self.state().stalled += 1;
+                // Nothing comes but the end of the connection.
+                let _ = stream.reader.read_byte();
+                self.state().let_go += 1;
                 return Err(Gone);
             }
             let end = (offset + 2048).min(to);

@@ -149,11 +149,11 @@ impl ReplicaReader {
             .map_err(|error| self.bad(format!("wrong bytes behind offset {pos}: {error}")))
     }
 
-    /// Tells the kernel that the file will be read from front to back.
-    pub(crate) fn advise_sequential(&self, offset: u64, len: u64) {
+    /// Has the kernel read a part of the data before it is asked for.
+    pub(crate) fn will_need(&self, offset: u64, len: u64) {
         let len = std::num::NonZeroU64::new(len);
         // A hint: nothing is lost if the file system does not take it.
-        let _ = rustix::fs::fadvise(&self.files.data, offset, len, rustix::fs::Advice::Sequential);
+        let _ = rustix::fs::fadvise(&self.files.data, offset, len, rustix::fs::Advice::WillNeed);
     }
 
     /// All bytes, verified; for tests.

@@ -224,6 +224,7 @@ pub(super) fn config(dir: &Path, namenode: SocketAddr) -> DatanodeConfig {
             op_timeout: Duration::from_secs(5),
             connections: 64,
             by_name: false,
+            readahead: 4 << 20,
         },
     }
 }

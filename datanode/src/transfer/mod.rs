@@ -61,6 +61,8 @@ pub struct TransferRules {
     pub connections: usize,
     /// Other datanodes are reached by name instead of address.
     pub by_name: bool,
+    /// Bytes in front of what is sent that the kernel is told to read (`dfs.datanode.readahead.bytes`); 0 = none.
+    pub readahead: u64,
 }
 
 impl TransferRules {
@@ -78,6 +80,8 @@ pub(crate) struct Counters {
     pub(crate) bytes_written: AtomicU64,
     /// Bytes of data sent.
     pub(crate) bytes_read: AtomicU64,
+    /// Times that the kernel was told to read ahead.
+    pub(crate) readaheads: AtomicU64,
     /// Operations by outcome.
     pub(crate) ops: AtomicU64,
     /// Of these, failed ones.

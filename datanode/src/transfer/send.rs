@@ -16,8 +16,9 @@ const PACKET_DATA: usize = 256 * 1024;
 /// The same where packets are held back: as HDFS has it everywhere.
 const PACED_DATA: usize = 64 * 1024;
 
-/// Bytes of a range from which on the kernel is told that it will be read to its end.
-const READ_AHEAD_FROM: u64 = 1024 * 1024;
+/// Bytes of a range from which on the kernel is told what will be read (HDFS: `LONG_READ_THRESHOLD_BYTES`). For less, telling
+/// it costs more than it saves.
+const READ_AHEAD_FROM: u64 = 256 * 1024;
 
 /// Bytes from `start`, a chunk boundary, to `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +36,34 @@ pub(super) enum SendMode {
     DataOnly,
     /// Verified here first, so that wrong bytes are never copied. The range may end anywhere.
     Verified,
+}
+
+/// Tells the kernel, well in time, what will be read: a window that moves on when half of it is sent, so that the disk reads
+/// while the network sends.
+#[derive(Debug)]
+struct ReadAhead {
+    window: u64,
+    end: u64,
+    /// Where the window moves next.
+    at: u64,
+}
+
+impl ReadAhead {
+    /// Of a window of so many bytes; 0 = none.
+    fn new(range: Range, window: u64) -> Self {
+        let at = if window > 0 && range.end - range.start > READ_AHEAD_FROM { range.start } else { u64::MAX };
+        Self { window, end: range.end, at }
+    }
+
+    /// What to tell before the bytes at `pos` are sent: from where on, and how many bytes.
+    fn due(&mut self, pos: u64) -> Option<(u64, u64)> {
+        if pos < self.at {
+            return None;
+        }
+        let len = self.window.min(self.end.saturating_sub(pos));
+        self.at = pos.saturating_add((self.window / 2).max(1));
+        (len > 0).then_some((pos, len))
+    }
 }
 
 /// Sends the range.
@@ -69,10 +98,12 @@ pub(super) fn send_paced(
     let packet = if pace.is_some() { PACED_DATA } else { PACKET_DATA };
     let step = (packet / reader.chunk()).max(1) * reader.chunk();
     let mut header = PacketHeader { offset: range.start, ..PacketHeader::default() };
-    if range.end - range.start > READ_AHEAD_FROM {
-        reader.advise_sequential(range.start, range.end - range.start);
-    }
+    let mut ahead = ReadAhead::new(range, context.rules.readahead);
     while header.offset < range.end {
+        if let Some((pos, len)) = ahead.due(header.offset) {
+            reader.will_need(pos, len);
+            context.counters.readaheads.fetch_add(1, Ordering::Relaxed);
+        }
         header.data_len = usize::try_from(range.end - header.offset).unwrap_or(step).min(step);
         if let Some(pace) = &mut pace {
             pace(header.data_len)?;
@@ -133,5 +164,25 @@ fn unreadable(reader: &ReplicaReader, error: DataError) -> DatanodeError {
     match error {
         DataError::File(cause) => reader.bad(format!("its data cannot be read: {cause}")),
         other => other.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_window_moves_on_at_half_and_never_beyond_the_range() {
+        const MIB: u64 = 1 << 20;
+        let mut ahead = ReadAhead::new(Range { start: MIB, end: 10 * MIB }, 4 * MIB);
+        let told: Vec<_> = (4..40).filter_map(|quarter| ahead.due(quarter * MIB / 4)).collect();
+        assert_eq!(told, [(MIB, 4 * MIB), (3 * MIB, 4 * MIB), (5 * MIB, 4 * MIB), (7 * MIB, 3 * MIB), (9 * MIB, MIB)]);
+    }
+
+    #[test]
+    fn short_ranges_and_no_window_tell_nothing() {
+        let short = Range { start: 0, end: READ_AHEAD_FROM };
+        assert_eq!(ReadAhead::new(short, 4 << 20).due(0), None);
+        assert_eq!(ReadAhead::new(Range { start: 0, end: 1 << 30 }, 0).due(1 << 20), None);
     }
 }

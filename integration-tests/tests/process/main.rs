@@ -14,6 +14,7 @@ mod foreign;
 mod fsck;
 mod full_disks;
 mod hadoop;
+mod hedged;
 mod jobs;
 mod leases;
 mod lengths;

@@ -30,6 +30,7 @@ pub(super) fn transfer_rules() -> TransferRules {
         op_timeout: Duration::from_secs(2),
         connections: 64,
         by_name: false,
+        readahead: 128 * 1024,
     }
 }
 

@@ -55,6 +55,17 @@ fn what_cannot_be_read_is_refused_with_a_reason_and_the_connection_goes_on() {
 }
 
 #[test]
+fn the_disk_is_told_what_a_long_read_will_need_and_a_short_one_costs_nothing() {
+    let (node, block) = node();
+    let mut client = Client::connect(node.addr);
+    let told = || node.context.counters.readaheads.load(std::sync::atomic::Ordering::Relaxed);
+    client.read(block, 0, 256 * 1024).expect("read");
+    assert_eq!(told(), 0);
+    client.read(block, 0, LEN).expect("read");
+    assert_eq!(told(), 3, "once for each packet, as the window is smaller than one");
+}
+
+#[test]
 fn data_comes_without_checksums_if_asked() {
     let (node, block) = node();
     let mut client = Client::connect(node.addr);

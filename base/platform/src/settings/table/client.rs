@@ -57,6 +57,10 @@ super::table! {
     DFS_BALANCER_MOVER_THREADS: Int("dfs.balancer.moverThreads", "1000", 1, 10_000);
     /// How long an iteration of the balancer begins new moves (bare numbers are milliseconds).
     DFS_BALANCER_MAX_ITERATION_TIME: Millis("dfs.balancer.max-iteration-time", "1200000", "ms", 1);
+    /// Datanodes that a client may read beside slow ones; 0 = none, and a slow one is waited for.
+    DFS_CLIENT_HEDGED_READ_THREADPOOL_SIZE: Int("dfs.client.hedged.read.threadpool.size", "0", 0, 10_000);
+    /// How long a datanode may give nothing before such another one is asked as well (bare numbers are milliseconds).
+    DFS_CLIENT_HEDGED_READ_THRESHOLD: Millis("dfs.client.hedged.read.threshold.millis", "500", "ms", 1);
     /// How often a reader asks for a file's blocks again before it gives up on one.
     DFS_CLIENT_MAX_BLOCK_ACQUIRE_FAILURES: Int("dfs.client.max.block.acquire.failures", "3", 0, 1000);
 }

@@ -19,6 +19,8 @@ super::table! {
     DFS_DATANODE_IPC_ADDRESS: Addr("dfs.datanode.ipc.address", "0.0.0.0:9867");
     /// Name under which others reach it, where it is not the machine's own.
     DFS_DATANODE_HOSTNAME: Text("dfs.datanode.hostname", "", &[]);
+    /// Bytes in front of what is sent that the kernel is told to read from the disk; 0 = what it does by itself.
+    DFS_DATANODE_READAHEAD_BYTES: Bytes("dfs.datanode.readahead.bytes", "4m", 0, 1 << 32);
     /// Transfers at the same time.
     DFS_DATANODE_MAX_TRANSFER_THREADS: Int("dfs.datanode.max.transfer.threads", "4096", 1, 65_536);
     /// How long a write to a peer may take (bare numbers are milliseconds); 0 = for ever.

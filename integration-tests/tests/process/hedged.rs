@@ -20,7 +20,9 @@ fn get(cluster: &Cluster, settings: &[&str], target: &str) -> Command {
 
 #[test]
 fn a_stopped_datanode_holds_a_get_up_for_the_threshold_only() {
-    let cluster = Cluster::start(Options::fast().set("dfs.namenode.heartbeat.recheck-interval", "600000"));
+    // The namenode goes on sending readers to datanodes that are silent.
+    let options = Options::fast().set("dfs.namenode.heartbeat.recheck-interval", "600000");
+    let cluster = Cluster::start(options.set("dfs.namenode.stale.datanode.interval", "600000"));
     let bytes = bytes_of(71, 3_000_000);
     cluster.put("/a", &bytes);
     let temp = tempfile::tempdir().expect("a folder");

@@ -37,12 +37,17 @@ fn begun(wired: &Wired, appending: bool) -> (StepClient, Vec<String>) {
     client.ask("write 9 0 100000");
     if appending {
         client.ask("close");
+        // The replicas that the namenode knows become the pipeline.
+        poll("three replicas are known", LIMIT, || {
+            let ports = wired.cluster.blocks("/a")?[0].ports.len();
+            if ports == 3 { Ok(()) } else { Err(format!("{ports} replicas")) }
+        });
         client.ask("append /a");
     }
     client.ask(&format!("write 9 100000 {FLUSHED}"));
     client.ask("hflush");
     let pid = client.pid();
-    let pipeline = poll("its pipeline", LIMIT, || wired.order_of_pipeline(pid));
+    let pipeline = poll("its pipeline", LIMIT, || wired.cluster.order_of_pipeline(pid));
     (client, pipeline)
 }
 

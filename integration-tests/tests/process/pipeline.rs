@@ -1,9 +1,9 @@
 //! A datanode of a running pipeline dies, or freezes: the writer goes on with the same block under a new stamp.
 
 use crate::harness::{Cluster, Options, Random, Stopwatch, bytes_of, poll, run};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 use std::io::{Read, Write};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 const MIB: u64 = 1024 * 1024;
@@ -20,7 +20,7 @@ fn put_with_fault(signal: Signal, place: usize, before: u64, total: u64) {
     let watch = Stopwatch::start();
     std::io::copy(&mut source.by_ref().take(before), &mut pipe).expect("the first part is taken");
     let (victim, stamp) =
-        poll("the block is being written", Duration::from_secs(20), || pipeline_node(&cluster, place));
+        poll("the block is being written", Duration::from_secs(20), || pipeline_node(&cluster, &child, place));
     cluster.signal(&victim, signal);
     std::io::copy(&mut source, &mut pipe).expect("the rest is taken, so the source was read once only");
     pipe.flush().expect("flushed");
@@ -39,14 +39,11 @@ fn put_with_fault(signal: Signal, place: usize, before: u64, total: u64) {
     }
 }
 
-/// Name of the datanode at this place of the only open pipeline, and the block's stamp.
-fn pipeline_node(cluster: &Cluster, place: usize) -> Result<(String, u64), String> {
-    let blocks = cluster.blocks("/piped")?;
-    let block = blocks.last().ok_or("no block yet")?;
-    let port = block.ports.get(place).ok_or_else(|| format!("no datanode at place {place}: {block:?}"))?;
-    let names = ["datanode-1", "datanode-2", "datanode-3"];
-    let name = names.into_iter().find(|name| u64::from(cluster.addr(name, "transfer").port()) == *port);
-    Ok((name.ok_or("no such datanode")?.to_owned(), block.stamp))
+/// Name of the datanode at this place of the pipeline that the client writes to, and the block's stamp.
+fn pipeline_node(cluster: &Cluster, client: &Child, place: usize) -> Result<(String, u64), String> {
+    let stamp = cluster.blocks("/piped")?.last().ok_or("no block yet")?.stamp;
+    let order = cluster.order_of_pipeline(Pid::from_child(client).as_raw_nonzero().get())?;
+    Ok((order[place].clone(), stamp))
 }
 
 fn block_stamps(cluster: &Cluster, path: &str) -> (usize, u64) {
@@ -111,7 +108,8 @@ fn put_with_default_timeouts(signal: Signal) {
     let mut pipe = child.stdin.take().expect("a pipe");
     let mut source = Random::new(98, 64 * MIB);
     std::io::copy(&mut source.by_ref().take(20 * MIB), &mut pipe).expect("the first part is taken");
-    let (victim, _) = poll("the block is being written", Duration::from_secs(20), || pipeline_node(&cluster, 1));
+    let (victim, _) =
+        poll("the block is being written", Duration::from_secs(20), || pipeline_node(&cluster, &child, 1));
     let watch = Stopwatch::start();
     cluster.signal(&victim, signal);
     std::io::copy(&mut source, &mut pipe).expect("the rest is taken");

@@ -1,5 +1,6 @@
 //! A real cluster in a temporary folder, every daemon a process, any free ports. When a test ends, nothing of it may remain.
 
+use super::connections::chain;
 use super::disks::{Disk, SmallDisks, fill};
 use super::poll;
 use super::programs::{Run, program, run};
@@ -409,6 +410,20 @@ impl Cluster {
             Ok(BlockOf { id, stamp: number(&block["block"]["stamp"])?, ports: ports(block) })
         };
         list.iter().map(block).collect()
+    }
+
+    /// The datanodes of the pipeline of three that this client writes to now, in its order: by who is connected to whom. (The
+    /// namenode lists them in an order for readers.)
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) fn order_of_pipeline(&self, client: i32) -> Result<Vec<String>, String> {
+        let names: Vec<String> = (1..=self.options.datanodes).map(|number| format!("datanode-{number}")).collect();
+        let mut parties = vec![("client".to_owned(), client)];
+        parties.extend(names.iter().map(|name| (name.clone(), self.pid(name).as_raw_nonzero().get())));
+        let doors: Vec<_> = names.iter().map(|name| (name.clone(), self.addr(name, "transfer").port())).collect();
+        let order = chain(&parties, &doors)?;
+        if order.len() == 3 { Ok(order) } else { Err(format!("a pipeline of {order:?}")) }
     }
 
     /// Data files (not checksums) of all replicas of all blocks below a datanode's folder: finalized, being written, or bad.

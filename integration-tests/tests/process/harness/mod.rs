@@ -1,6 +1,7 @@
 //! What every process test stands on.
 
 mod cluster;
+mod connections;
 mod data;
 mod disks;
 mod programs;

@@ -5,6 +5,7 @@
 //! that were swallowed are gone for their connection, as what came after them would be out of place.
 
 use super::Stopwatch;
+use super::connections::owner_of;
 use super::poll;
 use bytes::Bytes;
 use mammoth_protocol::hadoop::hdfs::PacketHeaderProto;
@@ -209,12 +210,6 @@ impl Proxy {
     /// What was caught is lost, with its connection.
     pub(crate) fn lose(&self) {
         self.decide(Caught::Broken);
-    }
-
-    /// Ports of those who have connections that are open.
-    pub(crate) fn peers(&self) -> Vec<u16> {
-        let state = self.shared.lock();
-        state.connections.values().filter_map(|(client, _)| client.peer_addr().ok()).map(|addr| addr.port()).collect()
     }
 
     /// Breaks all connections that are open, with all that is on its way.
@@ -496,26 +491,4 @@ fn first_frame(bytes: &[u8]) -> Option<usize> {
     let length = bytes.first_chunk::<4>().map(|length| u32::from_be_bytes(*length))?;
     let whole = usize::try_from(length).ok()?.checked_add(4)?;
     (bytes.len() >= whole).then_some(whole)
-}
-
-/// Which of these processes has the connection from one port of the machine to another.
-pub(crate) fn owner_of(port: u16, to: u16, pids: &[(String, i32)]) -> Result<String, String> {
-    let table = std::fs::read_to_string("/proc/net/tcp").map_err(|e| e.to_string())?;
-    // A port may be the end of several connections, to different ones.
-    let (from, to) = (format!(":{port:04X}"), format!(":{to:04X}"));
-    let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let inodes: Vec<String> = rows
-        .filter(|row| row.len() > 9 && row[1].ends_with(&from) && row[2].ends_with(&to))
-        .map(|row| format!("socket:[{}]", row[9]))
-        .collect();
-    for (name, pid) in pids {
-        let Ok(files) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { continue };
-        for file in files.flatten() {
-            let Ok(link) = std::fs::read_link(file.path()) else { continue };
-            if inodes.iter().any(|inode| link.to_string_lossy() == *inode) {
-                return Ok(name.clone());
-            }
-        }
-    }
-    Err(format!("nobody has port {port}"))
 }

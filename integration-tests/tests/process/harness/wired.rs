@@ -1,13 +1,13 @@
 //! A cluster of four datanodes with a proxy in front of every door that daemons and clients use.
 
 use super::cluster::{BlockOf, Cluster, Options, alive};
+use super::connections::owner_of;
 use super::poll;
-use super::proxy::{Flow, Proxy, Trap, Way, owner_of};
+use super::proxy::{Flow, Proxy, Trap, Way};
 use super::steps::StepClient;
 use mammoth_client::{ClientConfig, DfsClient};
 use mammoth_platform::Settings;
 use rustix::process::Signal;
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -77,30 +77,6 @@ impl Wired {
     pub(crate) fn transfer(&self, name: &str) -> &Proxy {
         let at = NAMES.iter().position(|known| *known == name).expect("one of the four");
         &self.transfers[at]
-    }
-
-    /// The datanodes of the pipeline that this client writes to now, in its order: by who has a connection to whom.
-    pub(crate) fn order_of_pipeline(&self, client: i32) -> Result<Vec<String>, String> {
-        let mut parties = vec![("client".to_owned(), client)];
-        parties.extend(NAMES.map(|name| (name.to_owned(), self.cluster.pid(name).as_raw_nonzero().get())));
-        let mut link = BTreeMap::new();
-        for name in NAMES {
-            for from in self
-                .transfer(name)
-                .peers()
-                .into_iter()
-                .filter_map(|port| owner_of(port, self.transfer(name).addr().port(), &parties).ok())
-            {
-                link.insert(from, name.to_owned());
-            }
-        }
-        let mut order: Vec<String> = Vec::new();
-        let mut at = "client".to_owned();
-        while let Some(next) = link.get(&at).filter(|next| !order.contains(next)) {
-            order.push(next.clone());
-            at.clone_from(next);
-        }
-        if order.len() == 3 { Ok(order) } else { Err(format!("{link:?}")) }
     }
 
     /// A file's last block, and the datanodes that have it or write it, in no order.

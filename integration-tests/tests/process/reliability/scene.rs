@@ -159,7 +159,7 @@ impl<'a> Scene<'a> {
     pub(super) fn note_pipeline(&mut self) -> BlockOf {
         let pid = self.client.pid();
         let (block, names) = poll("three datanodes in a row", LIMIT, || {
-            let names = self.lane.order_of_pipeline(pid)?;
+            let names = self.lane.cluster.order_of_pipeline(pid)?;
             let (block, known) = self.lane.pipeline(&self.file.path)?;
             let same = names.iter().all(|name| known.contains(name));
             if same { Ok((block, names)) } else { Err(format!("{names:?}, {known:?}")) }

@@ -176,7 +176,8 @@ impl Source {
                 Stream::Local(block) => block.read(out),
                 Stream::Hedged(block) => {
                     let mut watcher = Watcher { source: self, cursor: &mut *cursor, block: &open.block };
-                    block.read(out, &mut watcher).map_err(|(node, failure)| {
+                    block.read(out, &mut watcher).map_err(|failed| {
+                        let (node, failure) = *failed;
                         open.node = node;
                         failure
                     })

@@ -14,7 +14,7 @@ use mammoth_platform::PlatformError;
 use std::net::{Shutdown, TcpStream};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -195,7 +195,7 @@ impl HedgedBlock {
     ///
     /// # Errors
     /// The last datanode that was read failed: which, and why.
-    pub(super) fn read(&mut self, out: &mut [u8], watch: &mut impl Watch) -> Result<usize, (DatanodeInfo, Failure)> {
+    pub(super) fn read(&mut self, out: &mut [u8], watch: &mut impl Watch) -> Result<usize, Box<(DatanodeInfo, Failure)>> {
         if out.is_empty() || self.is_done() {
             return Ok(0);
         }
@@ -213,7 +213,7 @@ impl HedgedBlock {
         Ok(taken)
     }
 
-    fn next_piece(&mut self, watch: &mut impl Watch) -> Result<Vec<u8>, (DatanodeInfo, Failure)> {
+    fn next_piece(&mut self, watch: &mut impl Watch) -> Result<Vec<u8>, Box<(DatanodeInfo, Failure)>> {
         let mut patience = Some(self.shared.config.hedged_read_threshold);
         loop {
             let Some(piece) = self.wait(patience) else {
@@ -230,7 +230,7 @@ impl HedgedBlock {
                     self.won(attempt, watch);
                     return Ok(bytes);
                 }
-                Err(failure) if self.attempts.is_empty() => return Err((attempt.node, failure)),
+                Err(failure) if self.attempts.is_empty() => return Err(Box::new((attempt.node, failure))),
                 Err(failure) => watch.failed(&attempt.node, &failure),
             }
         }
@@ -239,10 +239,7 @@ impl HedgedBlock {
     /// The next piece of any thread; `None` if there is none within `patience`.
     fn wait(&self, patience: Option<Duration>) -> Option<Piece> {
         match patience {
-            Some(limit) => match self.pieces.recv_timeout(limit) {
-                Ok(piece) => Some(piece),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-            },
+            Some(limit) => self.pieces.recv_timeout(limit).ok(),
             // There is a sender here as well, and a thread never ends without a word.
             None => self.pieces.recv().ok(),
         }

@@ -13,7 +13,8 @@ const MIB: u64 = 1 << 20;
 
 /// The Java client, behind the proxies.
 fn java_client(wired: &Wired) -> StepClient {
-    let class_path = std::env::var("MAMMOTH_TEST_HADOOP").expect("MAMMOTH_TEST_HADOOP: a class path with Hadoop's client");
+    let class_path =
+        std::env::var("MAMMOTH_TEST_HADOOP").expect("MAMMOTH_TEST_HADOOP: a class path with Hadoop's client");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/HadoopClient.java");
     let mut command = Command::new("java");
     command.args(["-Xmx256m", "-cp", &class_path]).arg(source).args([

@@ -281,8 +281,7 @@ fn read_rows(db: &sled::Db, send: &SyncSender<Batch>) -> Result<Digest, JournalE
     let mut digest = Digest::default();
     let mut rows = db.scan_prefix([ROW]);
     loop {
-        let batch: Batch =
-            rows.by_ref().take(BATCH_ROWS).collect::<Result<_, _>>().map_err(failed("read a row of"))?;
+        let batch: Batch = rows.by_ref().take(BATCH_ROWS).collect::<Result<_, _>>().map_err(failed("read a row of"))?;
         for (key, value) in &batch {
             digest.put(key.get(1..).unwrap_or_default(), value);
         }

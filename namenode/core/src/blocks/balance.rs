@@ -66,9 +66,8 @@ impl BlockMap {
     #[must_use]
     pub fn blocks_on(&self, datanode: DatanodeId, bytes: u64, min_len: u64, entropy: u64) -> Option<Vec<BlockOn>> {
         let ix = self.cluster.find_node(datanode).filter(|&ix| self.cluster.node(ix).live)?;
-        let volumes = || {
-            self.cluster.node(ix).volumes.iter().map(|&v| self.cluster.volume(v)).filter(|volume| volume.serving())
-        };
+        let volumes =
+            || self.cluster.node(ix).volumes.iter().map(|&v| self.cluster.volume(v)).filter(|volume| volume.serving());
         let slots = || volumes().flat_map(|volume| volume.blocks.iter());
         let total: usize = volumes().map(|volume| volume.blocks.len()).sum();
         let start = usize::try_from(entropy % (total as u64).max(1)).unwrap_or_default();

@@ -129,13 +129,9 @@ fn fuzz(engine: &Path, root: &Path, target: &Target, asked: &Asked) -> Result<bo
     for folder in [&corpus, &failures] {
         std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     }
-    for (nth, seed) in (target.seeds)().into_iter().enumerate() {
-        let path = corpus.join(format!("seed-{nth}"));
-        std::fs::write(&path, seed).map_err(|error| format!("{}: {error}", path.display()))?;
-    }
     eprintln!("{}: {} s", target.name, asked.seconds);
     let mut command = Command::new(engine);
-    command.env("MAMMOTH_FUZZ_TARGET", target.name).arg(&corpus);
+    command.env("MAMMOTH_FUZZ_TARGET", target.name).env("MAMMOTH_FUZZ_SEEDS", &corpus).arg(&corpus);
     if committed.exists() {
         command.arg(&committed);
     }

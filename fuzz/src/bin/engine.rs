@@ -3,6 +3,7 @@
 #![no_main]
 
 use mammoth_fuzz::{Target, find};
+use std::path::PathBuf;
 use std::sync::LazyLock;
 
 /// The target of this process.
@@ -11,4 +12,13 @@ static TARGET: LazyLock<&'static Target> = LazyLock::new(|| {
     find(&name).unwrap_or_else(|| panic!("MAMMOTH_FUZZ_TARGET={name}: no such target"))
 });
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| TARGET.check(bytes));
+/// Puts the target's seeds where the engine looks for inputs, before it looks.
+fn write_seeds() {
+    let Some(folder) = std::env::var_os("MAMMOTH_FUZZ_SEEDS").map(PathBuf::from) else { return };
+    for (nth, seed) in (TARGET.seeds)().into_iter().enumerate() {
+        let path = folder.join(format!("seed-{nth}"));
+        std::fs::write(&path, seed).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+}
+
+libfuzzer_sys::fuzz_target!(init: write_seeds(), |bytes: &[u8]| TARGET.check(bytes));

@@ -68,7 +68,7 @@ impl Mutator {
             }
             4 => {
                 let edge = EDGES.get(self.below(EDGES.len())).copied().unwrap_or(0);
-                let number = if self.below(2) == 0 { edge.to_le_bytes() } else { edge.to_be_bytes().map(|b| b) };
+                let number = if self.below(2) == 0 { edge.to_le_bytes() } else { edge.to_be_bytes() };
                 let width = [1, 2, 4, 8].get(self.below(4)).copied().unwrap_or(1);
                 let part = if self.below(2) == 0 { number.get(..width) } else { number.get(8 - width..) };
                 let end = (at + width).min(bytes.len());

@@ -50,15 +50,15 @@ fn storm(client: &DfsClient, number: usize, stop: &AtomicBool, done: &AtomicUsiz
     there
 }
 
-/// Lets the clients storm, does `harm` three times in between, and compares what was acknowledged with what is there.
-fn harmed_in_a_storm(harm: impl Fn(&Cluster)) {
-    let cluster = Cluster::start(Options::fast());
+/// Lets the clients storm, does `harm` so many times in between, and compares what was acknowledged with what is there.
+fn harmed_in_a_storm(options: Options, times: usize, harm: impl Fn(&Cluster)) {
+    let cluster = Cluster::start(options);
     let (stop, done) = (AtomicBool::new(false), AtomicUsize::new(0));
     let expected: Vec<Vec<String>> = std::thread::scope(|scope| {
         let (cluster, stop, done) = (&cluster, &stop, &done);
         let storms: Vec<_> =
             (0..CLIENTS).map(|number| scope.spawn(move || storm(&client(cluster), number, stop, done))).collect();
-        for _ in 0..3 {
+        for _ in 0..times {
             let before = done.load(Ordering::Relaxed);
             poll("the storm goes on", Duration::from_secs(60), || {
                 let now = done.load(Ordering::Relaxed);
@@ -85,15 +85,24 @@ fn harmed_in_a_storm(harm: impl Fn(&Cluster)) {
 
 #[test]
 fn acknowledged_operations_survive_kills_in_a_storm_of_creates() {
-    harmed_in_a_storm(|cluster| {
-        cluster.kill("namenode");
-        cluster.restart("namenode").ok();
-    });
+    harmed_in_a_storm(Options::fast(), 3, killed);
+}
+
+fn killed(cluster: &Cluster) {
+    cluster.kill("namenode");
+    cluster.restart("namenode").ok();
+}
+
+/// One checkpoint after another, so that most kills come in the middle of one: its rows are then of any age, and must be taken
+/// for what they are.
+#[test]
+fn acknowledged_operations_survive_kills_in_the_middle_of_checkpoints() {
+    harmed_in_a_storm(Options::fast().set("mammoth.journal.checkpoint-interval", "5ms"), 8, killed);
 }
 
 #[test]
 fn a_storm_of_creates_goes_on_after_each_time_that_the_namenode_freezes() {
-    harmed_in_a_storm(|cluster| frozen_for(cluster, &["namenode"], Duration::from_secs(2)));
+    harmed_in_a_storm(Options::fast(), 3, |cluster| frozen_for(cluster, &["namenode"], Duration::from_secs(2)));
 }
 
 /// Stops these daemons and lets them go on after a while.

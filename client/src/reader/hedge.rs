@@ -195,7 +195,11 @@ impl HedgedBlock {
     ///
     /// # Errors
     /// The last datanode that was read failed: which, and why.
-    pub(super) fn read(&mut self, out: &mut [u8], watch: &mut impl Watch) -> Result<usize, Box<(DatanodeInfo, Failure)>> {
+    pub(super) fn read(
+        &mut self,
+        out: &mut [u8],
+        watch: &mut impl Watch,
+    ) -> Result<usize, Box<(DatanodeInfo, Failure)>> {
         if out.is_empty() || self.is_done() {
             return Ok(0);
         }

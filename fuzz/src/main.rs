@@ -151,7 +151,7 @@ fn blind(root: &Path, target: &Target, seconds: u64) -> Result<bool, String> {
     let mutator = Mutator::new(SystemEntropy.next_u64());
     let end = Deadline::after(&SystemClock, Duration::from_secs(seconds));
     let mut runs = 0_u64;
-    while runs % 256 != 0 || !end.is_over(&SystemClock) {
+    while !runs.is_multiple_of(256) || !end.is_over(&SystemClock) {
         let bytes = mutator.change(&inputs);
         if catch_unwind(AssertUnwindSafe(|| target.check(&bytes))).is_err() {
             let folder = root.join("target/fuzz/failures").join(target.name);

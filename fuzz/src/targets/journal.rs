@@ -92,7 +92,7 @@ fn replay<S: Journaled>(state: S, rows: &[(Vec<u8>, Vec<u8>)], records: &[&[u8]]
 }
 
 /// The parts of an input that decode as edits, each of which must encode and decode to itself.
-fn records_of<'a, S>(bytes: &'a [u8]) -> Vec<&'a [u8]>
+fn records_of<S>(bytes: &[u8]) -> Vec<&[u8]>
 where
     S: Journaled,
     S::Edit: PartialEq + std::fmt::Debug,

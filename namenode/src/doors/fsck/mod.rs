@@ -301,11 +301,11 @@ async fn health(check: &Check) -> Result<Health, End> {
 
 /// For [`crate::fuzzing`].
 pub(super) fn fuzz_query(text: &str) {
-    if let Ok(uri) = format!("/?{text}").parse::<axum::http::Uri>() {
-        if let Ok(UrlQuery(pairs)) = UrlQuery::<Vec<(String, String)>>::try_from_uri(&uri) {
-            let asked = Asked::of(pairs);
-            assert!(!asked.user.contains(','));
-            asked.block_ids.iter().for_each(|ids| blocks::fuzz(ids));
-        }
+    if let Ok(uri) = format!("/?{text}").parse::<axum::http::Uri>()
+        && let Ok(UrlQuery(pairs)) = UrlQuery::<Vec<(String, String)>>::try_from_uri(&uri)
+    {
+        let asked = Asked::of(pairs);
+        assert!(!asked.user.contains(','));
+        asked.block_ids.iter().for_each(|ids| blocks::fuzz(ids));
     }
 }

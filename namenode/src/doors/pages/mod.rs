@@ -226,9 +226,9 @@ async fn missing(State(pages): State<Arc<Pages>>, uri: Uri) -> Response {
 
 /// For [`crate::fuzzing`].
 pub(super) fn fuzz_query(text: &str) {
-    if let Ok(uri) = format!("/?{text}").parse::<axum::http::Uri>() {
-        if let Ok(UrlQuery(asked)) = UrlQuery::<api::Where>::try_from_uri(&uri) {
-            let _ = asked.path();
-        }
+    if let Ok(uri) = format!("/?{text}").parse::<axum::http::Uri>()
+        && let Ok(UrlQuery(asked)) = UrlQuery::<api::Where>::try_from_uri(&uri)
+    {
+        let _ = asked.path();
     }
 }

@@ -16,7 +16,7 @@ const PATH: &str = "/system/balancer.id";
 pub(super) struct Lock {
     client: DfsClient,
     path: DfsPath,
-    _writer: FileWriter,
+    writer: FileWriter,
 }
 
 impl Lock {
@@ -32,14 +32,17 @@ impl Lock {
         let path = DfsPath::parse(PATH).map_err(|bad| ClientError::Invalid(bad.to_string()))?;
         if client.file_info(&path)?.is_some() {
             // Left behind by one that ended without tidying up, unless its writer lives.
-            client.append(&path)?.close()?;
+            let held = client.append(&path)?;
+            // While the lease is held nobody else who finds the file may delete it, and then ours in its place.
             client.delete(&path, false)?;
+            drop(held);
         }
-        let mut writer = client.create(&path, CreateOptions::default())?;
+        let writer = client.create(&path, CreateOptions::default())?;
+        let mut lock = Self { client: client.clone(), path, writer };
         let failed = |error: std::io::Error| ClientError::Local { what: "balancer.id", cause: error.to_string() };
-        writer.write_all(process::host_name().as_bytes()).map_err(failed)?;
-        writer.hflush()?;
-        Ok(Self { client: client.clone(), path, _writer: writer })
+        lock.writer.write_all(process::host_name().as_bytes()).map_err(failed)?;
+        lock.writer.hflush()?;
+        Ok(lock)
     }
 }
 

@@ -113,6 +113,7 @@ struct Attempt {
 /// What a thread tells; that it ends without a word is told for it.
 struct Teller {
     of: u32,
+    line: Arc<Line>,
     pieces: SyncSender<Piece>,
     ended: bool,
 }
@@ -120,6 +121,11 @@ struct Teller {
 impl Teller {
     /// Hands a piece over; false if nobody wants more.
     fn tell(&mut self, result: Result<Vec<u8>, Failure>) -> bool {
+        if self.line.state().cut {
+            // Somebody else was faster: a word of ours would only take the room of theirs.
+            self.ended = true;
+            return false;
+        }
         self.ended = result.is_err();
         self.pieces.send(Piece { of: self.of, result }).is_ok()
     }
@@ -278,7 +284,7 @@ impl HedgedBlock {
     fn ask(&mut self, node: DatanodeInfo, permit: Option<Permit>) -> Result<(), Failure> {
         self.number += 1;
         let line = Arc::new(Line::default());
-        let mut teller = Teller { of: self.number, pieces: self.sender.clone(), ended: false };
+        let mut teller = Teller { of: self.number, line: Arc::clone(&line), pieces: self.sender.clone(), ended: false };
         let (shared, block, range) = (Arc::clone(&self.shared), self.block.clone(), self.range.clone());
         let (asked, own) = (node.clone(), Arc::clone(&line));
         let read = move || {

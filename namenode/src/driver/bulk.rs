@@ -12,8 +12,8 @@ use std::collections::VecDeque;
 /// Milliseconds of a round that go to full reports, if there are any; the portion that is begun then is finished.
 const SHARE_MS: u64 = 5;
 
-/// Slices of full reports in the order of their arrival. A datanode sends the next when the one before is answered, so there is
-/// at most one of each that is well-behaved, and of others no more than connections to the door.
+/// Slices of full reports in the order of their arrival. A datanode sends the next when the one before is answered, and
+/// again when that takes too long: what nobody waits for any more is left out.
 #[derive(Default)]
 pub(super) struct Bulk {
     waiting: VecDeque<(FullReportSlice, Way<Reported>)>,
@@ -32,6 +32,11 @@ impl Driver {
     pub(super) fn take_bulk(&mut self, now: Now) -> bool {
         let began = self.clock.now().monotonic_ms;
         while let Some((slice, answer)) = self.bulk.waiting.pop_front() {
+            if self.bulk.from == 0 && answer.is_closed() {
+                // Who sent it has given up and sends it again: taken in whole, the old ones would keep the new ones waiting
+                // until those are given up as well.
+                continue;
+            }
             let (outcome, next) = self.state.observe_portion(now, &slice, self.bulk.from);
             self.bulk.from = next.unwrap_or(0);
             if next.is_some() {

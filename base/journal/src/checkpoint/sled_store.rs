@@ -41,7 +41,8 @@ pub struct SledStore {
     key: Vec<u8>,
     /// Of the rows as they are now, once they were read.
     digest: Cell<Option<Digest>>,
-    sealed: bool,
+    /// The database itself says that its rows are being changed.
+    broken: bool,
 }
 
 /// What was found in place of a seal.
@@ -99,9 +100,9 @@ impl SledStore {
                 result => break result?,
             }
         };
-        let mut store = Self { db, dir: dir.to_owned(), key: Vec::new(), digest: Cell::new(None), sealed: false };
+        let mut store = Self { db, dir: dir.to_owned(), key: Vec::new(), digest: Cell::new(None), broken: false };
         let seal = unpanicked("open", || store.seal()).map_err(|error| located(error, dir))?;
-        store.sealed = matches!(seal, Seal::Whole(_));
+        store.broken = seal == Seal::Broken;
         Ok(store)
     }
 
@@ -166,10 +167,11 @@ impl SledStore {
     /// Rows are about to change: from here to the next seal a crash may leave any part of them.
     fn break_seal(&mut self) -> Result<(), JournalError> {
         self.known()?;
-        if self.sealed {
+        // One that has never been sealed is marked as well: rows without any seal are damage.
+        if !self.broken {
             self.db.insert(SEAL, &[]).map_err(failed("break the seal of"))?;
             self.sync()?;
-            self.sealed = false;
+            self.broken = true;
         }
         Ok(())
     }
@@ -177,7 +179,7 @@ impl SledStore {
     fn make_seal(&mut self) -> Result<(), JournalError> {
         let digest = self.known()?;
         self.db.insert(SEAL, &digest.encode()).map_err(failed("seal"))?;
-        self.sealed = true;
+        self.broken = false;
         Ok(())
     }
 

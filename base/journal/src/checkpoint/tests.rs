@@ -94,6 +94,22 @@ fn copy_files(from: &Path, to: &Path) {
 }
 
 #[test]
+fn rows_of_a_first_checkpoint_that_was_not_finished_are_no_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = SledStore::open(dir.path()).unwrap();
+    store.put(b"a", b"1").unwrap();
+    store.sync().unwrap();
+    drop(store);
+    let mut store = SledStore::open(dir.path()).unwrap();
+    assert_eq!(rows(&store).len(), 1);
+    store.put(b"b", b"2").unwrap();
+    store.set_mark(Mark::Applied, Seq(2)).unwrap();
+    store.sync().unwrap();
+    drop(store);
+    assert_eq!(rows(&SledStore::open(dir.path()).unwrap()).len(), 2);
+}
+
+#[test]
 fn what_was_synced_is_there_after_a_kill() {
     const ROWS: u32 = 1000;
     let dir = tempfile::tempdir().unwrap();

@@ -192,11 +192,7 @@ impl BlockMap {
     /// All working volumes of a datanode have sent a complete report. One that failed, or that its datanode no longer names, has
     /// nothing to tell.
     fn has_told_all(&self, ix: NodeIx) -> bool {
-        let told = |v: &super::cluster::VolumeIx| {
-            let volume = self.cluster.volume(*v);
-            volume.trusted() || (volume.standing == Standing::Gone && !volume.returning)
-        };
-        self.cluster.node(ix).volumes.iter().all(told)
+        self.cluster.node(ix).volumes.iter().all(|&v| self.cluster.volume(v).told_all())
     }
 
     /// A block would have too few replicas without those of a datanode that is to go.

@@ -14,7 +14,7 @@ use mammoth_protocol::{Block, BlockId, DatanodeId};
 /// Blocks that one answer names at most.
 const BLOCKS_MAX: usize = 10_000;
 /// Blocks that are looked at for one answer.
-const LOOKS_MAX: usize = 200_000;
+const LOOKS_MAX: usize = 20_000;
 
 /// A move whose old replica is still there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,9 +50,11 @@ impl BlockMap {
         (sound && spread && may).then_some(old)
     }
 
-    /// The operator bounds what datanodes may use for balancing.
+    /// The operator bounds what datanodes may use for balancing; 0 changes nothing.
     pub(crate) fn set_balance_rate(&mut self, bytes_per_second: u64) {
-        self.balance_rate = Some(bytes_per_second);
+        if bytes_per_second > 0 {
+            self.balance_rate = Some(bytes_per_second);
+        }
     }
 
     /// Tells a datanode of that bound, with every heartbeat, as one that is restarted has forgotten it.

@@ -158,6 +158,11 @@ impl Volume {
         self.serving() && self.reports.complete()
     }
 
+    /// Nothing that it may have to tell of is missing: it is trusted, or gone for good.
+    pub(super) fn told_all(&self) -> bool {
+        self.trusted() || (self.standing == Standing::Gone && !self.returning)
+    }
+
     /// Whether `bytes` more fit, counting `each` for every block that is already on its way here.
     pub(super) fn has_room(&self, bytes: u64, each: u64) -> bool {
         let promised = each.saturating_mul(u64::from(self.scheduled));

@@ -106,7 +106,7 @@ impl BlockMap {
             last_contact_wall_ms: node.heard.wall_ms,
             last_report_wall_ms: volumes.iter().map(|v| v.reports.wall_ms).max().unwrap_or(0),
             failed_volumes: volumes.iter().filter(|v| v.usage.failed).count() as u32,
-            reported: node.live && volumes.iter().all(|v| v.trusted() || v.usage.failed),
+            reported: node.live && volumes.iter().all(|v| v.told_all() || v.usage.failed),
         }
     }
 }

@@ -9,7 +9,7 @@ use super::cluster::{Admin, RackIx, VolumeIx};
 use super::table::Slot;
 
 /// Blocks that one tick looks at after the number of racks changed.
-const PORTION: u32 = 20_000;
+const PORTION: u32 = 5_000;
 /// Every block knows.
 const ALL: u32 = u32::MAX;
 

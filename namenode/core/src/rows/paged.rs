@@ -4,6 +4,9 @@
 use std::collections::BTreeMap;
 
 const PAGE_BITS: u32 = 6;
+/// Pages that are found together, by one look into a map: a map of all pages would take several times as long.
+const GROUP_BITS: u32 = 5;
+const GROUP: usize = 1 << GROUP_BITS;
 const PAGE_MASK: u64 = (1 << PAGE_BITS) - 1;
 /// A buffer grows by so many bytes: one that doubled would be half empty on average.
 const GROWTH: usize = 256;
@@ -12,9 +15,12 @@ const GROWTH: usize = 256;
 /// among the keys present, counted in a bitmap.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Paged {
-    pages: BTreeMap<u64, Page>,
+    groups: BTreeMap<u64, Group>,
     len: usize,
 }
+
+/// Neighbouring pages; none of them need have a record, but one of them has.
+type Group = Box<[Page; GROUP]>;
 
 #[derive(Clone, Debug, Default)]
 struct Page {
@@ -59,9 +65,10 @@ impl Page {
     }
 }
 
-/// The page of a key and the key's bit in it.
-fn locate(key: u64) -> (u64, u64) {
-    (key >> PAGE_BITS, 1 << (key & PAGE_MASK))
+/// The group of a key, its page there, and the key's bit in that.
+fn locate(key: u64) -> (u64, usize, u64) {
+    let page = key >> PAGE_BITS;
+    (page >> GROUP_BITS, page as usize % GROUP, 1 << (key & PAGE_MASK))
 }
 
 impl Paged {
@@ -72,15 +79,15 @@ impl Paged {
 
     /// The record of a key.
     pub(super) fn get(&self, key: u64) -> Option<&[u8]> {
-        let (page, bit) = locate(key);
-        let page = self.pages.get(&page)?;
+        let (group, page, bit) = locate(key);
+        let page = &self.groups.get(&group)?[page];
         if page.present & bit == 0 { None } else { page.record(page.rank(bit)) }
     }
 
     /// Sets the record of a key. The caller keeps records below 64 KiB, so that a page's ends fit.
     pub(super) fn put(&mut self, key: u64, record: &[u8]) {
-        let (number, bit) = locate(key);
-        let page = self.pages.entry(number).or_default();
+        let (group, page, bit) = locate(key);
+        let page = &mut self.groups.entry(group).or_default()[page];
         let rank = page.rank(bit);
         let start = page.start(rank);
         if page.present & bit == 0 {
@@ -94,22 +101,32 @@ impl Paged {
 
     /// Takes a key out; `false` if it was not in.
     pub(super) fn remove(&mut self, key: u64) -> bool {
-        let (number, bit) = locate(key);
-        let Some(page) = self.pages.get_mut(&number).filter(|page| page.present & bit != 0) else { return false };
+        let (number, page, bit) = locate(key);
+        let Some(group) = self.groups.get_mut(&number) else { return false };
+        let page = &mut group[page];
+        if page.present & bit == 0 {
+            return false;
+        }
         let rank = page.rank(bit);
         let (start, end) = (page.start(rank), page.ends.remove(rank) as usize);
         page.replace((start, end), rank, &[]);
         page.present &= !bit;
         self.len -= 1;
-        if page.ends.is_empty() {
-            self.pages.remove(&number);
+        if page.present == 0 {
+            *page = Page::default();
+            if group.iter().all(|page| page.present == 0) {
+                self.groups.remove(&number);
+            }
         }
         true
     }
 
     /// All records in order of their keys.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &[u8])> {
-        self.pages.iter().flat_map(|(number, page)| {
+        let pages = self.groups.iter().flat_map(|(group, pages)| {
+            pages.iter().enumerate().map(move |(at, page)| ((group << GROUP_BITS) | at as u64, page))
+        });
+        pages.flat_map(|(number, page)| {
             let keys = (0..=PAGE_MASK).filter(|low| page.present & (1 << low) != 0);
             let records = (0..page.ends.len()).filter_map(|rank| page.record(rank));
             keys.map(move |low| (number << PAGE_BITS) | low).zip(records)
@@ -149,7 +166,7 @@ mod tests {
         let mut paged = Paged::default();
         (0..64).for_each(|key| paged.put(key, &[7; 50]));
         (1..64).for_each(|key| assert!(paged.remove(key)));
-        let page = paged.pages.values().next().expect("one page");
+        let page = &paged.groups.values().next().expect("one group")[0];
         assert!(page.bytes.capacity() <= 50 + 2 * GROWTH, "{}", page.bytes.capacity());
     }
 }

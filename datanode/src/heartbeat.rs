@@ -112,7 +112,7 @@ impl Heartbeat {
             match command {
                 DnCommand::Register => self.registration.lost(epoch),
                 DnCommand::FullReport { storages } => self.registration.want_full(&storages),
-                other if reigns => self.shared.orders.take(other, &self.registration),
+                other if reigns => self.shared.orders.take(other, &self.registration, epoch),
                 other => tracing::debug!(?other, "order of an older reign ignored"),
             }
         }

@@ -9,8 +9,8 @@ use crate::transfer::{Context, copy};
 use mammoth_platform::workers::Waker;
 use mammoth_platform::{Clock, Entropy, Shutdown, Worker, WorkerState, Workers};
 use mammoth_protocol::internal::{CommitBlockSync, DnCommand, ReplicaPlace, ReportReply, routes};
-use mammoth_protocol::{Block, BlockId, StorageId};
-use std::collections::{BTreeSet, VecDeque};
+use mammoth_protocol::{Block, BlockId, Epoch, StorageId};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -86,15 +86,19 @@ impl Drop for AtWork {
 }
 
 impl Orders {
-    /// Takes an order; never waits.
-    pub(crate) fn take(&self, command: DnCommand, from: &Arc<Registration>) {
+    /// Takes an order that was given to the registration with this epoch; never waits.
+    pub(crate) fn take(&self, command: DnCommand, from: &Arc<Registration>, epoch: Epoch) {
         match command {
             DnCommand::Copy { block, targets } => self.copy(block, targets),
             DnCommand::Recover { block, new_stamp, cut, replicas } => {
                 self.recover(RecoveryOrder { block, new_stamp, cut, replicas }, from);
             }
-            DnCommand::Delete { storage, blocks } => self.remove(Removal::Delete, storage, blocks),
-            DnCommand::DropBad { storage, blocks } => self.remove(Removal::DropBad, storage, blocks),
+            DnCommand::Delete { storage, blocks } => {
+                self.remove(Removal::Delete, storage, blocks, &Giver { registration: Arc::clone(from), epoch });
+            }
+            DnCommand::DropBad { storage, blocks } => {
+                self.remove(Removal::DropBad, storage, blocks, &Giver { registration: Arc::clone(from), epoch });
+            }
             DnCommand::Verify { blocks, .. } => {
                 if let Some(store) = self.transfers.store.get() {
                     blocks.iter().for_each(|block| store.suspects().add(block.id));
@@ -106,8 +110,8 @@ impl Orders {
         }
     }
 
-    fn remove(&self, removal: Removal, storage: StorageId, blocks: Vec<Block>) {
-        self.removals.add(blocks.into_iter().map(|block| (removal, storage, block)));
+    fn remove(&self, removal: Removal, storage: StorageId, blocks: Vec<Block>, giver: &Giver) {
+        self.removals.add(blocks.into_iter().map(|block| (removal, storage, block)), giver);
         if let Some(waker) = self.waker.get() {
             waker.wake();
         }
@@ -215,6 +219,20 @@ enum Removal {
     DropBad,
 }
 
+/// Who gave an order to delete. It stands as long as the registration that it was given to: with the next one the namenode
+/// takes all that is not deleted yet for replicas that are to stay, until it says otherwise.
+#[derive(Clone, Debug)]
+struct Giver {
+    registration: Arc<Registration>,
+    epoch: Epoch,
+}
+
+impl Giver {
+    fn stands(&self) -> bool {
+        self.registration.epoch() == Some(self.epoch)
+    }
+}
+
 /// Replicas that are to go.
 #[derive(Debug, Default)]
 pub(crate) struct Removals {
@@ -226,7 +244,8 @@ type Chore = (Removal, StorageId, Block);
 #[derive(Debug, Default)]
 struct Waiting {
     queue: VecDeque<Chore>,
-    known: BTreeSet<Chore>,
+    /// What is in the queue, with who said so last.
+    known: BTreeMap<Chore, Giver>,
 }
 
 impl Removals {
@@ -234,20 +253,24 @@ impl Removals {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, chores: impl Iterator<Item = Chore>) {
+    fn add(&self, chores: impl Iterator<Item = Chore>, giver: &Giver) {
         let mut waiting = self.lock();
         for chore in chores {
-            if waiting.queue.len() < DELETIONS_MAX && waiting.known.insert(chore) {
+            if !waiting.known.contains_key(&chore) {
+                if waiting.queue.len() >= DELETIONS_MAX {
+                    continue;
+                }
                 waiting.queue.push_back(chore);
             }
+            waiting.known.insert(chore, giver.clone());
         }
     }
 
-    fn pop(&self) -> Option<Chore> {
+    fn pop(&self) -> Option<(Chore, Giver)> {
         let mut waiting = self.lock();
         let chore = waiting.queue.pop_front()?;
-        waiting.known.remove(&chore);
-        Some(chore)
+        let giver = waiting.known.remove(&chore)?;
+        Some((chore, giver))
     }
 }
 
@@ -264,10 +287,13 @@ impl Worker for Remover {
 
     fn work(&mut self) -> Result<WorkerState, String> {
         let Ok(store) = self.transfers.store() else { return Ok(WorkerState::Idle(PAUSE_MS)) };
-        let Some((removal, storage, block)) = self.removals.pop() else { return Ok(WorkerState::Idle(PAUSE_MS)) };
+        let Some(((removal, storage, block), giver)) = self.removals.pop() else {
+            return Ok(WorkerState::Idle(PAUSE_MS));
+        };
         match removal {
-            Removal::Delete => store.delete(storage, block).map_err(|error| chain(&error))?,
-            Removal::DropBad => store.drop_bad(storage, block),
+            Removal::Delete => store.delete(storage, block, || giver.stands()).map_err(|error| chain(&error))?,
+            Removal::DropBad if giver.stands() => store.drop_bad(storage, block),
+            Removal::DropBad => {}
         }
         Ok(WorkerState::Busy)
     }

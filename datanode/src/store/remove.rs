@@ -15,15 +15,19 @@ use std::sync::Arc;
 
 impl Store {
     /// Deletes the replica with exactly this stamp, in whatever state it is. One that is not here counts as deleted.
+    /// `stands` tells at the last moment, when no report can list the replica any more, whether it is still to go.
     ///
     /// # Errors
     /// A writer that does not stop.
-    pub(crate) fn delete(&self, storage: StorageId, block: Block) -> Result<()> {
+    pub(crate) fn delete(&self, storage: StorageId, block: Block, stands: impl Fn() -> bool) -> Result<()> {
         loop {
             let Some(entry) = self.map.find(block.id) else { break };
             let mut state = entry.lock();
             let same = |replica: &&Replica| replica.volume.id == storage && replica.stamp == block.stamp;
             let Some(replica) = state.replica.as_ref().filter(same) else { break };
+            if !stands() {
+                return Ok(());
+            }
             if let Some(writing) = replica.state.writing().filter(|writing| writing.has_writer()) {
                 let writing = Arc::clone(writing);
                 drop(state);

@@ -69,6 +69,35 @@ fn replicas_are_copied_deleted_and_bad_ones_dropped() {
 }
 
 #[test]
+fn an_order_to_delete_ends_with_the_registration_that_it_was_given_to() {
+    let namenode = FakeNamenode::start();
+    let datanode = Datanode::start(namenode.addr);
+    datanode.registered();
+    let store = datanode.store();
+    let place = storage(&datanode);
+    let (kept, aside, gone) = (
+        finished(&store, block(1, 1001), 10),
+        finished(&store, block(2, 1001), 10),
+        finished(&store, block(3, 1001), 10),
+    );
+    store.set_aside(place, aside, "for the test");
+    let delete = |of: Block| DnCommand::Delete { storage: place, blocks: vec![of] };
+    {
+        // Together, so that the orders come when the registration is void.
+        let mut memory = namenode.memory();
+        let drop_bad = DnCommand::DropBad { storage: place, blocks: vec![aside] };
+        memory.orders.insert(0, vec![DnCommand::Register, delete(kept), drop_bad]);
+    }
+    namenode.eventually("a new registration", |memory| memory.registers.len() == 2);
+    namenode.order(0, delete(gone));
+    eventually("what came after it is done", || store.open_reader(gone, 0).is_err());
+    assert!(store.open_reader(kept, 0).is_ok());
+    assert_eq!(store.bad_count(), 1);
+    namenode.order(0, delete(kept));
+    eventually("ordered anew", || store.open_reader(kept, 0).is_err());
+}
+
+#[test]
 fn a_bad_source_is_told_instead_of_copied() {
     let namenode = FakeNamenode::start();
     let nodes = three(&namenode);

@@ -245,7 +245,7 @@ fn a_running_writer_is_stopped_by_whoever_takes_over_and_can_do_no_more_harm() {
     let takers: [Take; 4] = [
         |store, b| assert!(store.init_recovery(b, GenStamp(1002)).unwrap().is_some()),
         |store, b| drop(resume(store, b, 1002, Resume::RecoverStreaming { acked: 0, sent: 2000 }).unwrap()),
-        |store, b| store.delete(store.usage()[0].storage, b).unwrap(),
+        |store, b| store.delete(store.usage()[0].storage, b, || true).unwrap(),
         |store, b| drop(create(store, Block { stamp: GenStamp(1002), ..b }, true).unwrap()),
     ];
     for (n, take) in takers.into_iter().enumerate() {
@@ -272,17 +272,17 @@ fn deleting_needs_the_exact_stamp_and_tells_in_any_case() {
     let storage = store.usage()[0].storage;
     let done = finished(&store, block(1, 1005), 10);
     let events = store.subscribe();
-    store.delete(storage, block(1, 1004)).unwrap();
+    store.delete(storage, block(1, 1004), || true).unwrap();
     assert!(read(&store, done).is_ok());
-    store.delete(storage, block(1, 1005)).unwrap();
-    store.delete(storage, block(1, 1005)).unwrap();
+    store.delete(storage, block(1, 1005), || true).unwrap();
+    store.delete(storage, block(1, 1005), || true).unwrap();
     assert!(matches!(read(&store, done), Err(DatanodeError::NotFound { .. })));
     let told = events.take(10).remove(0).1;
     assert_eq!(told, [1004, 1005, 1005].map(|stamp| ReplicaEvent::Deleted(block(1, stamp))));
     assert_eq!(store.usage()[0].used, 0);
     let writing = create(&store, block(2, 1001), false).unwrap();
     drop(writing);
-    store.delete(storage, block(2, 1001)).unwrap();
+    store.delete(storage, block(2, 1001), || true).unwrap();
     assert_eq!(store.replica_count(), 0);
 }
 

@@ -47,6 +47,8 @@ pub(super) struct Node {
     pub(super) outbox: VecDeque<CopyOrder>,
     /// Blocks whose recovery it is to lead, to hand over.
     pub(super) recover: BTreeSet<BlockId>,
+    /// It is to register anew, see [`super::deletion`].
+    pub(super) recalled: bool,
     pub(super) volumes: Vec<VolumeIx>,
 }
 

@@ -2,7 +2,8 @@
 //! planned, and again when the order goes out, as good copies may have been lost in between.
 //!
 //! A doomed replica counts for nothing from the moment it is chosen. If it is needed again before its order ever went out, it
-//! is simply good again; afterwards only a full report can tell whether it still exists.
+//! is simply good again. Afterwards nothing that its datanode reports can bring it back, as the order may be carried out at any
+//! time: the datanode has to register anew, which ends all orders that it was given before.
 
 use super::BlockMap;
 use super::cluster::{NodeIx, VolumeIx};
@@ -105,17 +106,17 @@ impl BlockMap {
             if spared < missing && self.cluster.volume(volume).deletes.times(id) == 0 {
                 self.spare(slot, volume);
                 spared += 1;
-            } else if spared < missing {
-                self.doubt(volume);
+            } else if nothing_else {
+                self.recall(volume);
             }
         }
     }
 
-    /// Has a volume's datanode send a full report, unless one is due already.
-    pub(super) fn doubt(&mut self, volume: VolumeIx) {
-        let reports = &mut self.cluster.volume_mut(volume).reports;
-        if reports.complete() {
-            reports.doubt();
+    /// Has a volume's datanode register anew, so that its replicas can count again which it was told to delete and may not
+    /// have deleted yet.
+    fn recall(&mut self, volume: VolumeIx) {
+        if let Some(node) = self.cluster.node_of(volume) {
+            self.cluster.node_mut(node).recalled = true;
         }
     }
 
@@ -154,8 +155,9 @@ impl BlockMap {
                 self.spare(slot, volume);
                 self.settle(slot);
             } else if !allowed {
+                // Neither confirmed nor allowed any more: it was lost, or is late.
                 self.cluster.volume_mut(volume).deletes.postpone(block.id, again_ms);
-                self.doubt(volume);
+                self.recall(volume);
             }
             allowed
         });

@@ -177,7 +177,9 @@ impl BlockMap {
             doomed: same.is_some_and(|b| b.doomed),
         };
         let finished = state == ReplicaState::Finalized && block.stamp == self.table.get(slot).stamp;
-        let stands_by_order = replica.doomed && (source == Source::Event || self.may_delete(slot, volume));
+        // A list may have been cut before an order arrived that was handed over meanwhile, or before it is carried out.
+        let handed = self.cluster.volume(volume).deletes.times(block.id) > 0;
+        let stands_by_order = replica.doomed && (source == Source::Event || handed || self.may_delete(slot, volume));
         if !stands_by_order {
             replica.doomed = false;
             self.cluster.volume_mut(volume).deletes.remove(block.id);

@@ -72,7 +72,9 @@ impl BlockMap {
             }
         }
         self.judge_safe_mode();
-        Outcome { register, orders: self.orders(ix), ..Outcome::default() }
+        let orders = self.orders(ix);
+        register |= std::mem::take(&mut self.cluster.node_mut(ix).recalled);
+        Outcome { register, orders, ..Outcome::default() }
     }
 
     /// Everything that a datanode is to do. In safe mode (I7) that is to report, and nothing else.
@@ -128,6 +130,7 @@ impl BlockMap {
             (node.addr, node.rack, node.epoch) = (request.addr.clone(), rack, epoch);
             (node.live, node.heard) = (true, heard);
             (node.copies, node.copies_handed) = (0, 0);
+            node.recalled = false;
             return ix;
         }
         self.cluster.add_node(Node {
@@ -143,6 +146,7 @@ impl BlockMap {
             copies_handed: 0,
             outbox: Default::default(),
             recover: Default::default(),
+            recalled: false,
             volumes: Vec::new(),
         })
     }

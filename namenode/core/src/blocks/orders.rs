@@ -49,10 +49,12 @@ impl Orders {
         self.orders.remove(&id);
     }
 
-    /// What was handed over may be lost, as after a restart of the datanode: all is due at once.
+    /// What was handed over will not be carried out any more, as its datanode has registered anew: all is due at once, as if it
+    /// had never been handed over.
     pub(super) fn restart(&mut self) {
         self.handed.clear();
         self.due.extend(self.orders.keys());
+        self.orders.values_mut().for_each(|order| order.times = 0);
     }
 
     pub(super) fn clear(&mut self) {
@@ -141,6 +143,7 @@ mod tests {
         orders.handed_over(BlockId(1), 100);
         orders.restart();
         assert_eq!(ids(&orders.due(0, 10)), [1]);
+        assert_eq!(orders.times(BlockId(1)), 0);
         orders.check().expect("consistent");
     }
 }

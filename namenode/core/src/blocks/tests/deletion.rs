@@ -64,7 +64,7 @@ fn a_deletion_is_judged_again_when_the_order_goes_out() {
 }
 
 #[test]
-fn a_deletion_that_went_out_is_regretted_only_by_a_full_report() {
+fn a_deletion_that_went_out_is_regretted_only_by_a_new_registration() {
     let mut fleet = Fleet::flat(4);
     fleet.stored(block(1), 3, &[0, 1, 2, 3]);
     fleet.round();
@@ -72,11 +72,31 @@ fn a_deletion_that_went_out_is_regretted_only_by_a_full_report() {
     let others: Vec<usize> = (0..4).filter(|&n| n != doomed).collect();
     fleet.events(others[0], &[Bad(block(1))]);
     assert!(!fleet.readers(block(1)).contains(&doomed), "it may be gone by now");
-    assert_eq!(fleet.beat(doomed), [DnCommand::FullReport { storages: vec![storage(doomed)] }]);
+    assert_eq!(fleet.beat(doomed), []);
+    fleet.full(doomed, &[finalized(block(1))]);
+    assert!(!fleet.readers(block(1)).contains(&doomed), "a list says nothing of what is about to be deleted");
+    fleet.pass(30_000);
+    let outcome = fleet.beat_outcome(doomed);
+    assert!(outcome.register, "it has had the order for so long, and it is not right any more");
+    fleet.register(doomed);
     fleet.full(doomed, &[finalized(block(1))]);
     assert!(fleet.readers(block(1)).contains(&doomed));
     fleet.pass(60_000);
     assert_eq!(deletes(&fleet.beat(doomed)), []);
+}
+
+#[test]
+fn the_last_replica_is_called_back_at_once() {
+    let mut fleet = Fleet::flat(2);
+    fleet.stored(block(1), 1, &[0, 1]);
+    fleet.round();
+    let doomed = deleted_on(&mut fleet, 2)[0];
+    fleet.events(1 - doomed, &[Bad(block(1))]);
+    assert!(fleet.beat_outcome(doomed).register);
+    assert!(!fleet.beat_outcome(doomed).register, "once");
+    fleet.register(doomed);
+    fleet.full(doomed, &[finalized(block(1))]);
+    assert_eq!(fleet.readers(block(1)), [doomed]);
 }
 
 #[test]

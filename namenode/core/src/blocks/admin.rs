@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   in service ──▶ decommissioning ──▶ decommissioned        away: dead, and yet not given up
-//!        │  ▲           │                    │
+//!        │  ▲           │  ◀─ needed again ──│
 //!        │  └───────────┴────────────────────┘  the list no longer names it
 //!        └──▶ entering maintenance ──▶ in maintenance ──▶ in service, when the list or the time says so
 //! ```
@@ -204,8 +204,23 @@ impl BlockMap {
             let elsewhere = writing.iter().filter(|&&v| self.cluster.lasting(v)).count();
             return writing.iter().any(|&v| here(v)) && elsewhere < usize::from(self.config.replication_min);
         }
-        let good_here = self.replicas(slot).iter().any(|r| here(r.volume) && judge(entry, r) == Verdict::Good);
+        // One that is being closed counts as well: it may be good already, and the word of it on the way.
+        let of_use = |r: &super::odd::Replica| judge(entry, r) != Verdict::Bad;
+        let good_here = self.replicas(slot).iter().any(|r| here(r.volume) && of_use(r));
         good_here && self.lasting(slot).count() < self.lasting_target(slot)
+    }
+
+    /// A datanode that has left has to leave anew if it is still here and a block depends on it again, as when its file wants
+    /// more replicas, or is cut.
+    pub(super) fn hold_back(&mut self, slot: Slot) {
+        let odd = self.odd(slot);
+        let volumes = self.table.get(slot).good.as_slice().iter().chain(&odd.expected).copied();
+        let holders = volumes.chain(odd.replicas.iter().map(|r| r.volume)).filter_map(|v| self.cluster.node_of(v));
+        let left = |&ix: &NodeIx| self.cluster.node(ix).live && self.cluster.node(ix).admin == Admin::Left;
+        let needed: Vec<NodeIx> = holders.filter(left).filter(|&ix| self.depends_on(slot, ix)).collect();
+        for ix in needed {
+            self.cluster.node_mut(ix).admin = Admin::Leaving(Scan::default());
+        }
     }
 
     /// A block is being written to a datanode that is to leave.

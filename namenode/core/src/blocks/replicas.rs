@@ -116,6 +116,9 @@ impl BlockMap {
         if condition != Condition::Surplus {
             self.hints.remove(&slot);
         }
+        if condition.lacks() {
+            self.hold_back(slot);
+        }
     }
 
     /// Bad replicas, in place or set aside.

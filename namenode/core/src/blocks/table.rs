@@ -49,6 +49,11 @@ impl Condition {
     pub(super) const COUNT: usize = 12;
     /// Those that call for copies, most urgent first.
     pub(super) const NEEDS: [Self; 3] = [Self::LastCopy, Self::FewCopies, Self::SomeCopies];
+
+    /// The block is looked after, and has fewer good replicas than it wants, or none yet.
+    pub(super) const fn lacks(self) -> bool {
+        !matches!(self, Self::Unsurveyed | Self::Fine | Self::Surplus | Self::Leftover | Self::Misplaced)
+    }
 }
 
 /// A block that a file owns.

@@ -116,14 +116,20 @@ fn a_pipeline_that_has_not_told_anything_holds_its_datanode_back() {
     assert_eq!(fleet.state(0), AdminState::Decommissioning);
 }
 
-#[test]
-fn a_machine_that_comes_back_empty_ends_the_maintenance_of_what_was_there() {
+/// Four datanodes, of which the first has one of a block's three replicas, is in maintenance and off.
+fn one_is_away() -> Fleet {
     let mut fleet = Fleet::flat(4);
     fleet.stored(block(1), 3, &[0, 1, 2]);
     fleet.want(0, AWAY);
     fleet.repair(4);
     fleet.only_live(&[1, 2, 3]);
     assert_eq!(fleet.map.numbers(fleet.now).under_replicated, 0);
+    fleet
+}
+
+#[test]
+fn a_machine_that_comes_back_empty_ends_the_maintenance_of_what_was_there() {
+    let mut fleet = one_is_away();
     let request = mammoth_protocol::internal::RegisterRequest { addr: fleet.request(0).addr, ..fleet.request(3) };
     assert!(fleet.map.register(fleet.now, &request, Epoch(99)).refused.is_none());
     fleet.round();
@@ -204,12 +210,7 @@ fn a_datanode_in_maintenance_may_be_away_without_being_given_up() {
 
 #[test]
 fn whoever_may_not_come_back_is_not_expected_back() {
-    let mut fleet = Fleet::flat(4);
-    fleet.stored(block(1), 3, &[0, 1, 2]);
-    fleet.want(0, AWAY);
-    fleet.repair(4);
-    fleet.only_live(&[1, 2, 3]);
-    assert_eq!(fleet.map.numbers(fleet.now).under_replicated, 0);
+    let mut fleet = one_is_away();
     fleet.rules(HostRules { included: (1..4).map(host).collect(), wishes: Vec::new() });
     for n in 1..4 {
         fleet.beat(n);
@@ -257,4 +258,21 @@ fn replicas_that_are_still_to_arrive_hold_their_datanode_back() {
     fleet.received(0, block(1));
     fleet.repair(3);
     assert_eq!((fleet.state(0), fleet.readers(block(1))), (AdminState::Decommissioned, vec![0, 1, 2]));
+}
+
+#[test]
+fn one_that_has_left_leaves_anew_when_it_is_needed_again() {
+    let mut fleet = Fleet::flat(4);
+    fleet.stored(block(1), 2, &[0, 1]);
+    fleet.want(0, AdminWish::Decommissioned);
+    fleet.repair(4);
+    assert_eq!(fleet.state(0), AdminState::Decommissioned);
+    fleet.map.set_wanted(block(1).id, 3);
+    assert_eq!(fleet.state(0), AdminState::Decommissioning, "two others have it, and three are wanted");
+    fleet.repair(4);
+    assert_eq!(fleet.state(0), AdminState::Decommissioned);
+    assert_eq!(fleet.readers(block(1)).len(), 4);
+    fleet.only_live(&[1, 2, 3]);
+    fleet.map.set_wanted(block(1).id, 4);
+    assert_eq!(fleet.state(0), AdminState::Decommissioned, "it is off: nothing can be fetched from it");
 }

@@ -9,7 +9,7 @@ use mammoth_protocol::internal::{FullReportSlice, IncrementalReport, ReplicaEven
 use mammoth_protocol::{Block, BlockId, DatanodeId, Epoch, Now, StorageId};
 
 use super::cluster::NodeIx;
-use super::reports::{Part, Slice, Step};
+use super::reports::{Part, Slice, Step, Unlisted};
 
 /// Replicas of a list that are taken in one go.
 const LIST_PORTION: usize = 2_000;
@@ -78,20 +78,36 @@ impl BlockMap {
         }
         let end = slice.replicas.len().min(from + LIST_PORTION);
         for replica in slice.replicas.get(from..end).unwrap_or_default() {
-            if self.cluster.volume_mut(volume).reports.listed(replica.block) {
-                self.note(volume, replica.block, replica.state, Source::List);
+            let slot = self.table.find(replica.block.id);
+            if self.cluster.volume_mut(volume).reports.listed(replica.block, slot) {
+                self.note(volume, slot, replica.block, replica.state, Source::List);
             }
         }
         if end < slice.replicas.len() {
             return (Outcome::default(), Some(end));
         }
         if slice.last {
-            for id in self.cluster.volume_mut(volume).reports.finish(now.wall_ms) {
-                self.vanished(volume, id);
+            if self.gone_portion(volume) {
+                return (Outcome::default(), Some(slice.replicas.len() + 1));
             }
+            self.cluster.volume_mut(volume).reports.finish(now.wall_ms);
         }
         self.judge_safe_mode();
         (Outcome::default(), None)
+    }
+
+    /// Gives up a portion of what a complete list does not name. `false`: there was nothing of the kind.
+    fn gone_portion(&mut self, volume: VolumeIx) -> bool {
+        let (slots, orders) = self.cluster.volume_mut(volume).reports.gone(LIST_PORTION);
+        for &slot in &slots {
+            if let Some(entry) = self.table.at(slot) {
+                self.vanished(volume, entry.id);
+            }
+        }
+        for &id in &orders {
+            self.vanished(volume, id);
+        }
+        !(slots.is_empty() && orders.is_empty())
     }
 
     /// Judges a portion by what came before; what to answer if it is not to be taken.
@@ -100,14 +116,14 @@ impl BlockMap {
         let ask_at_ms = self.now.monotonic_ms + self.resend_ms();
         let (table, place) = (&self.table, &mut self.cluster.volumes[volume.0 as usize]);
         let (blocks, deletes) = (&place.blocks, &place.deletes);
-        let here = || blocks.iter().map(|slot| table.get(slot).id).chain(deletes.ids()).collect();
+        let here = || Unlisted { slots: blocks.clone(), orders: deletes.ids().collect() };
         let ends =
             slice.replicas.first().zip(slice.replicas.last()).map(|(first, last)| (first.block.id, last.block.id));
         let part = Part { number: slice.slice, cut: slice.cut_seq, last: slice.last, ends };
         if from > 0 {
             return if place.reports.is_taking(part) { None } else { again() };
         }
-        match place.reports.slice(part, here) {
+        match place.reports.slice(part, here, |id| table.find(id)) {
             Slice::Seen => Some(Outcome::default()),
             Slice::Restart => again(),
             Slice::Take => {
@@ -136,26 +152,27 @@ impl BlockMap {
         | ReplicaEvent::Deleted(block)
         | ReplicaEvent::Bad(block)
         | ReplicaEvent::Moved { block, .. }) = event;
-        let kept = self.cluster.volume_mut(volume).reports.touch(block);
+        let slot = self.table.find(block.id);
+        let kept = self.cluster.volume_mut(volume).reports.touch(block, slot);
         match event {
-            ReplicaEvent::Receiving(block) => self.note(volume, block, ReplicaState::Rbw, Source::Event),
-            ReplicaEvent::Received(block) => self.note(volume, block, ReplicaState::Finalized, Source::Event),
+            ReplicaEvent::Receiving(block) => self.note(volume, slot, block, ReplicaState::Rbw, Source::Event),
+            ReplicaEvent::Received(block) => self.note(volume, slot, block, ReplicaState::Finalized, Source::Event),
             ReplicaEvent::Deleted(block) => self.deleted(volume, block),
             ReplicaEvent::Bad(block) => self.set_aside(volume, block),
             ReplicaEvent::Moved { block, from } => {
-                self.note(volume, block, ReplicaState::Finalized, Source::Event);
+                self.note(volume, slot, block, ReplicaState::Finalized, Source::Event);
                 self.hint(volume, block.id, from);
             }
         }
         kept
     }
 
-    /// A volume has a replica in place.
-    fn note(&mut self, volume: VolumeIx, block: Block, state: ReplicaState, source: Source) {
+    /// A volume has a replica of the block in a slot, if any, in place.
+    fn note(&mut self, volume: VolumeIx, slot: Option<Slot>, block: Block, state: ReplicaState, source: Source) {
         if !self.cluster.volume(volume).serving() {
             return; // Forgotten when it failed; if it recovers, a full report follows.
         }
-        let Some(slot) = self.table.find(block.id) else {
+        let Some(slot) = slot else {
             if self.may_be_deleted_unowned(block.id) {
                 self.cluster.volume_mut(volume).deletes.add(block.id, block.stamp);
             }
@@ -264,7 +281,7 @@ impl BlockMap {
         for replica in self.replicas(slot) {
             self.take(slot, replica.volume);
             let place = self.cluster.volume_mut(replica.volume);
-            place.reports.forget(id);
+            place.reports.forget(id, slot);
             if place.serving() {
                 place.deletes.add(id, replica.stamp);
             }

@@ -5,7 +5,8 @@
 //! touched is newer than the list, so the list says nothing about it — unless it names a replica of a later stamp than the
 //! event: then the event was about an older one, such as a deletion that came too late.
 
-use super::compact::Ids;
+use super::compact::{Ids, SlotSet};
+use super::table::Slot;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use mammoth_protocol::{Block, BlockId, GenStamp};
@@ -45,10 +46,27 @@ struct Arriving {
     cut: u64,
     /// The ends of the slices so far.
     parts: Vec<Ends>,
-    /// What was here when it began and was neither listed nor touched since.
-    unlisted: Ids,
+    unlisted: Unlisted,
     /// What events after the cut touched, with the highest stamp that they named.
     touched: HashMap<BlockId, GenStamp, FixedState>,
+}
+
+/// What was on a volume when a full report began and was neither listed nor touched since.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Unlisted {
+    /// What is thought to be in place: a copy of the volume's own set, so that a report begins in no time.
+    pub(super) slots: SlotSet,
+    /// What is to be deleted, of which not all is in the table of blocks.
+    pub(super) orders: Ids,
+}
+
+impl Unlisted {
+    fn remove(&mut self, id: BlockId, slot: Option<Slot>) {
+        self.orders.remove(id);
+        if let Some(slot) = slot {
+            self.slots.remove(slot);
+        }
+    }
 }
 
 /// First and last block of a slice; `None` if it is empty.
@@ -146,7 +164,7 @@ impl Reports {
     }
 
     /// Notes an event of the incremental report in hand. `false`: the full report that was arriving is given up.
-    pub(super) fn touch(&mut self, block: Block) -> bool {
+    pub(super) fn touch(&mut self, block: Block, slot: Option<Slot>) -> bool {
         self.recent.push_back((self.seen, block.id, block.stamp));
         if self.recent.len() > RECENT_MAX
             && let Some((seq, ..)) = self.recent.pop_front()
@@ -155,7 +173,7 @@ impl Reports {
         }
         let Some(arriving) = &mut self.arriving else { return true };
         if self.seen > arriving.cut {
-            arriving.touch(block.id, block.stamp);
+            arriving.touch(block.id, slot, block.stamp);
         }
         if arriving.touched.len() > TOUCHED_MAX {
             self.arriving = None;
@@ -164,8 +182,13 @@ impl Reports {
         true
     }
 
-    /// Judges a slice of a full report; `here` gives all blocks that the volume is thought to have.
-    pub(super) fn slice(&mut self, part: Part, here: impl FnOnce() -> Ids) -> Slice {
+    /// Judges a slice of a full report; `here` gives all that the volume is thought to have, `find` a block's slot.
+    pub(super) fn slice(
+        &mut self,
+        part: Part,
+        here: impl FnOnce() -> Unlisted,
+        find: impl Fn(BlockId) -> Option<Slot>,
+    ) -> Slice {
         let Part { number, cut, last, ends } = part;
         if number == 0 {
             if cut < self.recent_from {
@@ -174,7 +197,7 @@ impl Reports {
             }
             let mut arriving = Arriving { cut, parts: vec![ends], unlisted: here(), touched: HashMap::default() };
             for (_, id, stamp) in self.recent.iter().filter(|(seq, ..)| *seq > cut) {
-                arriving.touch(*id, *stamp);
+                arriving.touch(*id, find(*id), *stamp);
             }
             self.arriving = Some(Box::new(arriving));
             return Slice::Take;
@@ -208,15 +231,26 @@ impl Reports {
     }
 
     /// Notes a replica of the slice in hand. `false`: a later event knows better.
-    pub(super) fn listed(&mut self, block: Block) -> bool {
+    pub(super) fn listed(&mut self, block: Block, slot: Option<Slot>) -> bool {
         let Some(arriving) = &mut self.arriving else { return false };
-        arriving.unlisted.remove(block.id);
+        arriving.unlisted.remove(block.id, slot);
         arriving.touched.get(&block.id).is_none_or(|&stamp| stamp < block.stamp)
     }
 
-    /// The last slice is in: gives, ascending, what was here before the cut and is no longer.
-    pub(super) fn finish(&mut self, wall_ms: u64) -> Vec<BlockId> {
-        let Some(arriving) = self.arriving.take() else { return Vec::new() };
+    /// The last slice is in: gives some of what was here before the cut and is no longer, until there is no more.
+    pub(super) fn gone(&mut self, max: usize) -> (Vec<Slot>, Vec<BlockId>) {
+        let Some(arriving) = &mut self.arriving else { return (Vec::new(), Vec::new()) };
+        let unlisted = &mut arriving.unlisted;
+        let slots: Vec<Slot> = unlisted.slots.iter().take(max).collect();
+        slots.iter().for_each(|&slot| unlisted.slots.remove(slot));
+        let orders: Vec<BlockId> = unlisted.orders.iter().take(max - slots.len()).collect();
+        orders.iter().for_each(|&id| unlisted.orders.remove(id));
+        (slots, orders)
+    }
+
+    /// The last slice is in, and all that is gone was told.
+    pub(super) fn finish(&mut self, wall_ms: u64) {
+        let Some(arriving) = self.arriving.take() else { return };
         self.cut = Some(arriving.cut);
         self.parts = arriving.parts;
         self.wall_ms = wall_ms;
@@ -224,20 +258,19 @@ impl Reports {
             self.recent.pop_front();
         }
         self.recent_from = self.recent_from.max(arriving.cut);
-        arriving.unlisted.iter().collect()
     }
 
     /// The block is no longer known: the list has nothing to say about it.
-    pub(super) fn forget(&mut self, id: BlockId) {
+    pub(super) fn forget(&mut self, id: BlockId, slot: Slot) {
         if let Some(arriving) = &mut self.arriving {
-            arriving.unlisted.remove(id);
+            arriving.unlisted.remove(id, Some(slot));
         }
     }
 }
 
 impl Arriving {
-    fn touch(&mut self, id: BlockId, stamp: GenStamp) {
-        self.unlisted.remove(id);
+    fn touch(&mut self, id: BlockId, slot: Option<Slot>, stamp: GenStamp) {
+        self.unlisted.remove(id, slot);
         let highest = self.touched.entry(id).or_default();
         *highest = stamp.max(*highest);
     }
@@ -251,8 +284,23 @@ mod tests {
         Block { id: BlockId(id), stamp: GenStamp(1001), len: 0 }
     }
 
-    fn ids(list: &[i64]) -> Ids {
-        list.iter().map(|&id| BlockId(id)).collect()
+    /// In these tests blocks lie in the slots of their ids.
+    fn slot(id: BlockId) -> Option<Slot> {
+        Some(Slot(u32::try_from(id.0).expect("small")))
+    }
+
+    fn slots(list: &[i64]) -> Unlisted {
+        let mut unlisted = Unlisted::default();
+        list.iter().filter_map(|&id| slot(BlockId(id))).for_each(|slot| unlisted.slots.insert(slot));
+        unlisted
+    }
+
+    fn touch(reports: &mut Reports, id: i64) -> bool {
+        reports.touch(block(id), slot(BlockId(id)))
+    }
+
+    fn listed(reports: &mut Reports, block: Block) -> bool {
+        reports.listed(block, slot(block.id))
     }
 
     fn part(number: u32, cut: u64) -> Part {
@@ -273,10 +321,10 @@ mod tests {
         assert_eq!(reports.step(1), Step::Next);
         assert_eq!(reports.step(1), Step::Seen);
         assert_eq!(reports.step(3), Step::Gap);
-        assert_eq!(reports.slice(part(0, 1), Ids::default), Slice::Take);
+        assert_eq!(reports.slice(part(0, 1), Unlisted::default, slot), Slice::Take);
         reports.finish(5);
         assert!(!reports.complete(), "cut before the gap ended");
-        assert_eq!(reports.slice(part(0, 3), Ids::default), Slice::Take);
+        assert_eq!(reports.slice(part(0, 3), Unlisted::default, slot), Slice::Take);
         reports.finish(5);
         assert!(reports.complete());
         reports.registered(0);
@@ -287,7 +335,7 @@ mod tests {
     #[test]
     fn a_list_cut_ahead_of_the_events_counts_when_they_are_in() {
         let mut reports = Reports::default();
-        assert_eq!(reports.slice(part(0, 2), Ids::default), Slice::Take);
+        assert_eq!(reports.slice(part(0, 2), Unlisted::default, slot), Slice::Take);
         reports.finish(0);
         assert!(!reports.complete());
         reports.step(1);
@@ -301,41 +349,46 @@ mod tests {
         let mut reports = Reports::default();
         for (seq, id) in [(1, 10), (2, 20)] {
             reports.step(seq);
-            reports.touch(block(id));
+            touch(&mut reports, id);
         }
-        assert_eq!(reports.slice(part(0, 1), || ids(&[10, 20, 30, 40])), Slice::Take);
-        assert!(!reports.listed(block(20)), "touched by event 2, cut at 1");
-        assert!(reports.listed(block(10)));
-        assert!(reports.listed(Block { stamp: GenStamp(1002), ..block(20) }), "the event was about an older replica");
+        assert_eq!(reports.slice(part(0, 1), || slots(&[10, 20, 30, 40]), slot), Slice::Take);
+        assert!(!listed(&mut reports, block(20)), "touched by event 2, cut at 1");
+        assert!(listed(&mut reports, block(10)));
+        assert!(
+            listed(&mut reports, Block { stamp: GenStamp(1002), ..block(20) }),
+            "the event was about an older replica"
+        );
         reports.step(3);
-        reports.touch(block(30));
-        assert_eq!(reports.slice(last(1, 1), Ids::default), Slice::Take);
-        assert!(!reports.listed(block(30)));
-        assert_eq!(reports.finish(9), [BlockId(40)]);
+        touch(&mut reports, 30);
+        assert_eq!(reports.slice(last(1, 1), Unlisted::default, slot), Slice::Take);
+        assert!(!listed(&mut reports, block(30)));
+        assert_eq!(reports.gone(5), (vec![Slot(40)], Vec::new()));
+        assert_eq!(reports.gone(5), (Vec::new(), Vec::new()), "told once");
+        reports.finish(9);
         assert!(reports.complete());
-        assert_eq!(reports.slice(last(1, 1), Ids::default), Slice::Seen, "the last slice, sent again");
+        assert_eq!(reports.slice(last(1, 1), Unlisted::default, slot), Slice::Seen, "the last slice, sent again");
     }
 
     #[test]
     fn a_lost_slice_or_a_cut_out_of_memory_restarts_the_report() {
         let mut reports = Reports::default();
-        assert_eq!(reports.slice(part(1, 0), Ids::default), Slice::Restart);
-        assert_eq!(reports.slice(part(0, 0), Ids::default), Slice::Take);
-        assert_eq!(reports.slice(part(2, 0), Ids::default), Slice::Restart);
-        assert_eq!(reports.slice(part(0, 0), Ids::default), Slice::Take);
-        assert_eq!(reports.slice(part(1, 5), Ids::default), Slice::Restart, "of another list");
+        assert_eq!(reports.slice(part(1, 0), Unlisted::default, slot), Slice::Restart);
+        assert_eq!(reports.slice(part(0, 0), Unlisted::default, slot), Slice::Take);
+        assert_eq!(reports.slice(part(2, 0), Unlisted::default, slot), Slice::Restart);
+        assert_eq!(reports.slice(part(0, 0), Unlisted::default, slot), Slice::Take);
+        assert_eq!(reports.slice(part(1, 5), Unlisted::default, slot), Slice::Restart, "of another list");
         for seq in 1..=(RECENT_MAX as u64 + 2) {
             reports.step(seq);
-            reports.touch(block(1));
+            touch(&mut reports, 1);
         }
-        assert_eq!(reports.slice(part(0, 1), Ids::default), Slice::Restart);
-        assert_eq!(reports.slice(part(0, 2), Ids::default), Slice::Take);
+        assert_eq!(reports.slice(part(0, 1), Unlisted::default, slot), Slice::Restart);
+        assert_eq!(reports.slice(part(0, 2), Unlisted::default, slot), Slice::Take);
     }
 
     #[test]
     fn slices_of_two_lists_of_one_cut_do_not_make_a_third() {
         let mut reports = Reports::default();
-        let mut slice = |part| reports.slice(part, Ids::default);
+        let mut slice = |part| reports.slice(part, Unlisted::default, slot);
         assert_eq!(slice(with(part(0, 0), 1, 3)), Slice::Take);
         assert_eq!(slice(with(part(1, 0), 4, 6)), Slice::Take);
         assert_eq!(slice(with(part(0, 0), 1, 3)), Slice::Take, "a late copy begins anew");
@@ -350,9 +403,9 @@ mod tests {
         assert_eq!(slice(with(last(1, 0), 7, 9)), Slice::Take);
         reports.finish(0);
         assert!(reports.complete());
-        assert_eq!(reports.slice(with(last(1, 0), 7, 9), Ids::default), Slice::Seen);
+        assert_eq!(reports.slice(with(last(1, 0), 7, 9), Unlisted::default, slot), Slice::Seen);
         assert!(reports.complete());
-        assert_eq!(reports.slice(with(part(1, 0), 3, 5), Ids::default), Slice::Restart);
+        assert_eq!(reports.slice(with(part(1, 0), 3, 5), Unlisted::default, slot), Slice::Restart);
         assert!(!reports.complete());
     }
 }

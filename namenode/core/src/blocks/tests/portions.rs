@@ -72,10 +72,35 @@ fn a_portion_of_a_list_that_was_given_up_is_not_taken() {
     let (_, next) = fleet.map.full_portion(fleet.now, &old, 0);
     let next = next.expect("it is too long for one portion");
     let other = slice(&fleet, &list[..1]);
-    assert_eq!(fleet.map.full_portion(fleet.now, &other, 0), (Outcome::default(), None));
+    assert_eq!(fleet.map.full(fleet.now, &other), Outcome::default());
     let outcome = fleet.map.full_portion(fleet.now, &old, next).0;
     assert_eq!(outcome.resync, [storage(0)]);
     assert_eq!(missing(&fleet), MANY as u64 - 1, "the shorter list counts");
+}
+
+#[test]
+fn what_a_list_does_not_name_is_given_up_in_portions() {
+    let (mut fleet, _) = fleet_with_many();
+    let empty = FullReportSlice {
+        datanode: datanode(0),
+        epoch: Epoch(fleet.epochs[0]),
+        storage: storage(0),
+        cut_seq: 0,
+        slice: 0,
+        last: true,
+        replicas: Vec::new(),
+    };
+    let (_, next) = fleet.map.full_portion(fleet.now, &empty, 0);
+    let first = missing(&fleet);
+    assert!(next.is_some() && first > 0 && first < MANY as u64, "{first} at once");
+    let late = block(MANY);
+    fleet.received(0, late);
+    let mut from = next;
+    while let Some(at) = from {
+        from = fleet.map.full_portion(fleet.now, &empty, at).1;
+        fleet.check();
+    }
+    assert_eq!((missing(&fleet), fleet.map.confirmed(late.id)), (MANY as u64 - 1, 1), "what came in between is newer");
 }
 
 #[test]

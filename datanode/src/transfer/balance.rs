@@ -7,14 +7,14 @@
 
 use super::connection::Link;
 use super::copy::open_complete;
-use super::mirror::check_answer;
+use super::mirror::{check_answer, connect};
 use super::receive::Packets;
 use super::send::{Range, SendMode, send_paced};
 use super::{Context, Next};
 use crate::error::{DatanodeError, Result, chain};
 use crate::store::replica::Stop;
 use crate::store::{NewReplica, ReplicaReader, ReplicaWriter};
-use mammoth_net::data::{DataError, DataStream, DataWriter, SocketOptions, datanode_addrs};
+use mammoth_net::data::{DataError, DataStream, DataWriter};
 use mammoth_platform::{Clock, Shutdown};
 use mammoth_protocol::datatransfer::{OpRequest, checksum};
 use mammoth_protocol::hadoop::hdfs::{
@@ -24,7 +24,7 @@ use mammoth_protocol::hadoop::hdfs::{
 use mammoth_protocol::{Block, DatanodeId};
 use std::net::{Shutdown as Close, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Longest part of a pause after which the end of the daemon is looked for.
@@ -49,6 +49,8 @@ struct Pace {
     bytes_per_second: u64,
     /// When all bytes so far are paid for, monotonic nanoseconds.
     free_ns: u64,
+    /// How often the speed was changed.
+    changes: u64,
 }
 
 /// A move, as long as it lives.
@@ -63,21 +65,25 @@ impl Drop for Moving<'_> {
 impl Balance {
     /// At most `max` moves at a time, with so many bytes a second together.
     pub(crate) fn new(clock: Arc<dyn Clock>, shutdown: Shutdown, max: usize, bytes_per_second: u64) -> Self {
-        let pace = Mutex::new(Pace { bytes_per_second: bytes_per_second.max(1), free_ns: 0 });
+        let pace = Mutex::new(Pace { bytes_per_second: bytes_per_second.max(1), free_ns: 0, changes: 0 });
         Self { clock, shutdown, max, under_way: AtomicUsize::new(0), pace }
+    }
+
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Bytes a second.
     pub(crate) fn rate(&self) -> u64 {
-        self.pace.lock().unwrap_or_else(PoisonError::into_inner).bytes_per_second
+        self.pace().bytes_per_second
     }
 
-    /// The operator wants another speed; 0 means nothing, as in HDFS.
+    /// The operator wants another speed; 0 means nothing, as in HDFS. Who waits for the old one goes on, its bytes unpaid.
     pub(crate) fn set_rate(&self, bytes_per_second: u64) {
-        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pace = self.pace();
         if bytes_per_second > 0 && pace.bytes_per_second != bytes_per_second {
             tracing::info!(before = pace.bytes_per_second, now = bytes_per_second, "bandwidth of moves changed");
-            *pace = Pace { bytes_per_second, free_ns: 0 };
+            *pace = Pace { bytes_per_second, free_ns: 0, changes: pace.changes + 1 };
         }
     }
 
@@ -96,17 +102,17 @@ impl Balance {
 
     /// Waits until these bytes may be on their way; calls `word` now and then.
     pub(super) fn wait(&self, bytes: usize, word: &mut dyn FnMut() -> Result<()>) -> Result<()> {
-        let until_ns = {
-            let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        let (until_ns, speed) = {
+            let mut pace = self.pace();
             let cost = u128::from(bytes as u64) * 1_000_000_000 / u128::from(pace.bytes_per_second);
             let cost = u64::try_from(cost).unwrap_or(u64::MAX);
             pace.free_ns = pace.free_ns.max(self.clock.monotonic_ns()).saturating_add(cost);
-            pace.free_ns
+            (pace.free_ns, pace.changes)
         };
         loop {
             word()?;
             let left = Duration::from_nanos(until_ns.saturating_sub(self.clock.monotonic_ns()));
-            if left.is_zero() {
+            if left.is_zero() || self.pace().changes != speed {
                 return Ok(());
             }
             if self.shutdown.wait(left.min(SLICE)) {
@@ -185,7 +191,7 @@ fn fetch(context: &Context, link: &mut Link<'_>, request: &OpReplaceBlockProto) 
         return Err(DatanodeError::Unsupported(what.to_owned()));
     }
     let _moving = context.balance.begin()?;
-    let mut source = connect(context, request)?;
+    let mut source = connect(context, &request.source, 0)?;
     let twin = source.writer.stream().try_clone().and_then(|twin| Ok((twin.peer_addr()?, twin)));
     let (addr, twin) = twin.map_err(DataError::from)?;
     let stop = Arc::new(SourceStop(twin.try_clone().map_err(DataError::from)?));
@@ -214,24 +220,6 @@ fn fetch(context: &Context, link: &mut Link<'_>, request: &OpReplaceBlockProto) 
     let moved = store.finalize_moved(&ticket, sync, from)?;
     writer.keep();
     Ok(moved)
-}
-
-fn connect(context: &Context, request: &OpReplaceBlockProto) -> Result<DataStream> {
-    let timeout = context.rules.answer_timeout(0);
-    let options = SocketOptions {
-        connect_timeout: timeout,
-        read_timeout: timeout,
-        write_timeout: context.rules.write_timeout,
-        ..SocketOptions::default()
-    };
-    let mut last = DataError::Closed;
-    for addr in datanode_addrs(&request.source.id, context.rules.by_name)? {
-        match DataStream::connect(addr, &options) {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
-        }
-    }
-    Err(last.into())
 }
 
 /// Receives all packets; what was written of them is deleted with the writer unless it is kept.

@@ -47,7 +47,18 @@ pub(super) fn open(
     behind: usize,
     request: OpWriteBlockProto,
 ) -> Result<Mirror> {
-    let timeout = context.rules.answer_timeout(behind.saturating_add(1));
+    let stream = connect(context, node, behind.saturating_add(1))?;
+    let mut mirror = Mirror { input: stream.reader, output: stream.writer };
+    mirror.output.send_op(&OpRequest::WriteBlock(Box::new(request)))?;
+    Ok(mirror)
+}
+
+/// Connects to `node`, whose answers wait for those of `nodes` datanodes.
+///
+/// # Errors
+/// It cannot be reached.
+pub(super) fn connect(context: &Context, node: &DatanodeInfoProto, nodes: usize) -> Result<DataStream> {
+    let timeout = context.rules.answer_timeout(nodes);
     let options = SocketOptions {
         connect_timeout: timeout,
         read_timeout: timeout,
@@ -57,11 +68,7 @@ pub(super) fn open(
     let mut last = DataError::Closed;
     for addr in datanode_addrs(&node.id, context.rules.by_name)? {
         match DataStream::connect(addr, &options) {
-            Ok(stream) => {
-                let mut mirror = Mirror { input: stream.reader, output: stream.writer };
-                mirror.output.send_op(&OpRequest::WriteBlock(Box::new(request)))?;
-                return Ok(mirror);
-            }
+            Ok(stream) => return Ok(stream),
             Err(error) => last = error,
         }
     }

@@ -178,4 +178,13 @@ fn bytes_are_paid_for_by_all_moves_together() {
     balance.wait(500, &mut || word(&mut times)).unwrap();
     balance.wait(500, &mut || word(&mut times)).unwrap();
     assert_eq!(times, 5 + 3 + 3, "25 ms each, to the next look");
+    // A day's worth at the old speed.
+    let mut changed = 0;
+    let change = &mut || {
+        changed += 1;
+        balance.set_rate(1 << 30);
+        Ok(())
+    };
+    balance.wait(2_000_000_000, change).unwrap();
+    assert_eq!((changed, balance.rate()), (1, 1 << 30), "nobody waits for a speed that is none any more");
 }

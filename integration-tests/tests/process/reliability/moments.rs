@@ -165,30 +165,29 @@ fn close(scene: &mut Scene<'_>) {
     scene.write_to(700_000);
     scene.flush();
     scene.note_pipeline();
-    scene.lane.rpc.trap(Trap::Reply("complete"));
-    scene.client.tell("close");
+    hold_answer(scene, "complete", "close");
+    scene.told = "700000 bytes, flushed".to_owned();
+}
+
+/// The client takes a step, and the answer of the call that it makes for it does not arrive.
+fn hold_answer(scene: &mut Scene<'_>, call: &'static str, step: &str) {
+    scene.lane.rpc.trap(Trap::Reply(call));
+    scene.client.tell(step);
     scene.lane.rpc.caught();
     scene.held = Held::Answer;
-    scene.told = "700000 bytes, flushed".to_owned();
 }
 
 fn append(scene: &mut Scene<'_>) {
     closed_file(scene, 700_000, 3);
-    scene.lane.rpc.trap(Trap::Reply("append"));
     let step = format!("append {}", scene.file.path);
-    scene.client.tell(&step);
-    scene.lane.rpc.caught();
-    scene.held = Held::Answer;
+    hold_answer(scene, "append", &step);
 }
 
 fn truncate(scene: &mut Scene<'_>) {
     closed_file(scene, 700_000, 3);
-    scene.lane.rpc.trap(Trap::Reply("truncate"));
     let step = format!("truncate {} 300000", scene.file.path);
-    scene.client.tell(&step);
-    scene.lane.rpc.caught();
+    hold_answer(scene, "truncate", &step);
     scene.file.sure = 300_000;
-    scene.held = Held::Answer;
     scene.told = "700000 bytes, closed".to_owned();
 }
 

@@ -65,8 +65,8 @@ impl BlockMap {
             (AdminWish::InMaintenance { until_wall_ms }, _) if over(until_wall_ms) => Admin::InService,
             (AdminWish::InService, _) => Admin::InService,
             (AdminWish::Decommissioned, same @ (Admin::Leaving(_) | Admin::Left)) => same.clone(),
-            (AdminWish::Decommissioned, _) if live => Admin::Leaving(Scan::default()),
-            (AdminWish::Decommissioned, _) => Admin::Left,
+            // A dead one as well, unlike in HDFS: it may be back with what nobody else has.
+            (AdminWish::Decommissioned, _) => Admin::Leaving(Scan::default()),
             (AdminWish::InMaintenance { until_wall_ms }, Admin::Resting { scan, .. }) => {
                 Admin::Resting { until_wall_ms, scan: scan.clone() }
             }
@@ -178,8 +178,8 @@ impl BlockMap {
         scheduled && self.odd.iter().any(|(&slot, odd)| open(odd) && self.depends_on(slot, ix))
     }
 
-    /// What was on a datanode that died on its way out is nowhere any more: nobody can tell it from what others lack, so it may
-    /// go only when nobody lacks anything, as in HDFS.
+    /// What was on a dead datanode is nowhere any more: nobody can tell it from what others lack, so it may go only when nobody
+    /// lacks anything, as in HDFS one that died on its way out.
     fn is_made_up_for(&self, ix: NodeIx) -> bool {
         self.cluster.node(ix).live || (self.under_replicated() == 0 && self.missing_blocks(None, 1).is_empty())
     }

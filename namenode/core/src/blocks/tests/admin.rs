@@ -276,3 +276,18 @@ fn one_that_has_left_leaves_anew_when_it_is_needed_again() {
     fleet.map.set_wanted(block(1).id, 4);
     assert_eq!(fleet.state(0), AdminState::Decommissioned, "it is off: nothing can be fetched from it");
 }
+
+#[test]
+fn a_dead_datanode_has_left_when_nobody_lacks_anything() {
+    let mut fleet = Fleet::flat(4);
+    fleet.stored(block(1), 2, &[0, 1]);
+    fleet.only_live(&[1]);
+    fleet.want(0, AdminWish::Decommissioned);
+    fleet.round();
+    assert_eq!(fleet.state(0), AdminState::Decommissioning, "it may be back with what is missing");
+    fleet.register(2);
+    fleet.received(2, block(1));
+    fleet.round();
+    fleet.round();
+    assert_eq!(fleet.state(0), AdminState::Decommissioned);
+}

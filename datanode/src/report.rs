@@ -110,17 +110,15 @@ impl Session<'_> {
         if let Some(storage) = self.reporter.registration.take_full() {
             return self.send_list(storage);
         }
-        if !self.send_news()? {
-            self.queue.wait(self.next_full.left(&shared.clock).min(IDLE));
-        }
-        Ok(())
+        self.queue.wait(self.next_full.left(&shared.clock).min(IDLE));
+        self.send_news()
     }
 
-    /// Sends what has happened; `false` if nothing has.
-    fn send_news(&mut self) -> Result<bool, Round> {
+    /// Sends what has happened, if anything has.
+    fn send_news(&mut self) -> Result<(), Round> {
         let taken = self.queue.take(INCREMENTAL_EVENTS_MAX);
         if taken.is_empty() {
-            return Ok(false);
+            return Ok(());
         }
         let mut storages = Vec::with_capacity(taken.len());
         for (storage, events) in taken {
@@ -129,8 +127,7 @@ impl Session<'_> {
             storages.push(StorageEvents { storage, seq: *seq, events });
         }
         let report = IncrementalReport { datanode: self.store.datanode, epoch: self.epoch, storages };
-        self.send(routes::INCREMENTAL, &report)?;
-        Ok(true)
+        self.send(routes::INCREMENTAL, &report).map(drop)
     }
 
     /// Sends the whole list of a volume.

@@ -11,6 +11,14 @@ use std::time::Duration;
 
 /// Events that wait for one namenode; beyond, they are dropped and full reports are sent instead.
 const PENDING_MAX: usize = 500_000;
+/// How long an event that nobody waits for goes on waiting for one that somebody does, to travel in the same report.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// Whether somebody waits for the namenode to hear of it, as a writer does for the end of its block. That a replica was begun,
+/// or is gone, HDFS's datanodes tell with their next heartbeat.
+const fn is_urgent(event: &ReplicaEvent) -> bool {
+    !matches!(event, ReplicaEvent::Receiving(_) | ReplicaEvent::Deleted(_))
+}
 
 /// Hands events to all queues.
 #[derive(Debug, Default)]
@@ -44,6 +52,8 @@ pub(crate) struct EventQueue {
 struct Pending {
     events: BTreeMap<StorageId, Vec<ReplicaEvent>>,
     count: usize,
+    /// One of them cannot wait.
+    urgent: bool,
     overflow: bool,
     woken: bool,
 }
@@ -60,10 +70,14 @@ impl EventQueue {
             pending.count = 0;
             pending.overflow = true;
         }
+        let wakes = pending.count == 0 || (is_urgent(&event) && !pending.urgent);
+        pending.urgent |= is_urgent(&event);
         pending.events.entry(storage).or_default().push(event);
         pending.count += 1;
         drop(pending);
-        self.changed.notify_all();
+        if wakes {
+            self.changed.notify_all();
+        }
     }
 
     /// Takes up to `max` events, in their order within each volume.
@@ -80,6 +94,7 @@ impl EventQueue {
         }
         pending.count = pending.count.saturating_sub(max - left);
         pending.events.retain(|_, events| !events.is_empty());
+        pending.urgent &= pending.count > 0;
         taken
     }
 
@@ -88,7 +103,7 @@ impl EventQueue {
         let mut pending = self.lock();
         pending.events.clear();
         pending.count = 0;
-        pending.overflow = false;
+        (pending.urgent, pending.overflow) = (false, false);
     }
 
     /// Whether events were dropped since the last call.
@@ -102,11 +117,15 @@ impl EventQueue {
         self.changed.notify_all();
     }
 
-    /// Waits until there are events, somebody calls [`Self::wake`], or the time is over.
+    /// Waits until there are events that cannot wait, others have waited long enough, somebody calls [`Self::wake`], or the time
+    /// is over.
     pub(crate) fn wait(&self, timeout: Duration) {
         let idle = |pending: &mut Pending| pending.count == 0 && !pending.woken;
-        let (mut pending, _) =
+        let (pending, _) =
             self.changed.wait_timeout_while(self.lock(), timeout, idle).unwrap_or_else(PoisonError::into_inner);
+        let patient = |pending: &mut Pending| pending.count > 0 && !pending.urgent && !pending.woken;
+        let (mut pending, _) =
+            self.changed.wait_timeout_while(pending, PATIENCE, patient).unwrap_or_else(PoisonError::into_inner);
         pending.woken = false;
     }
 }
@@ -136,5 +155,25 @@ mod tests {
         hub.push(one, received(4));
         b.wait(Duration::from_secs(60));
         assert_eq!(b.take(10), [(one, vec![received(4)])]);
+    }
+    #[test]
+    fn what_nobody_waits_for_travels_with_what_somebody_does() {
+        let hub = EventHub::default();
+        let queue = hub.subscribe();
+        let one = StorageId(Uuid(1));
+        let begun = ReplicaEvent::Receiving(Block::default());
+        hub.push(one, begun);
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                queue.wait(Duration::from_secs(60));
+                queue.take(10)
+            });
+            hub.push(one, received(1));
+            let taken = waiting.join().unwrap();
+            assert_eq!(taken, [(one, vec![begun, received(1)])]);
+        });
+        hub.push(one, begun);
+        queue.wait(Duration::from_secs(60));
+        assert_eq!(queue.take(10), [(one, vec![begun])], "it does not wait for ever");
     }
 }

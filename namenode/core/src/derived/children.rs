@@ -1,25 +1,70 @@
 //! The entries of one folder, in byte order of their names.
 
 use crate::rows::Inodes;
+use foldhash::fast::FixedState;
 use mammoth_protocol::InodeId;
+use std::hash::BuildHasher as _;
 
-/// Ids per chunk: a folder of a million entries inserts by moving at most 4 KiB.
+/// Ids per chunk: a folder of a million entries inserts by moving at most 5 KiB.
 const CHUNK_MAX: usize = 512;
 
-/// Ids of a folder's entries, ordered by name. The names stay in the inodes, so an entry costs 8 bytes; looking one up is a
-/// binary search that reads the inodes it compares.
+/// Ids of a folder's entries, ordered by name. The names stay in the inodes, so an entry costs 10 bytes; to find the place of a
+/// name is a binary search that reads the inodes it compares, and to find an entry reads few: of a chunk only those whose tag is
+/// that of the name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Children {
     /// None is empty; each is sorted, and all are before all of the next.
-    chunks: Vec<Vec<InodeId>>,
+    chunks: Vec<Chunk>,
     len: usize,
 }
 
-/// Of ids that are in order already.
-impl FromIterator<InodeId> for Children {
-    fn from_iter<I: IntoIterator<Item = InodeId>>(ids: I) -> Self {
-        let ids: Vec<InodeId> = ids.into_iter().collect();
-        Self { chunks: ids.chunks(CHUNK_MAX).map(<[InodeId]>::to_vec).collect(), len: ids.len() }
+/// Neighbouring entries.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Chunk {
+    ids: Vec<InodeId>,
+    /// Of each name, some bits of a hash.
+    tags: Vec<u16>,
+}
+
+impl Chunk {
+    fn insert(&mut self, at: usize, id: InodeId, tag: u16) {
+        self.ids.insert(at, id);
+        self.tags.insert(at, tag);
+    }
+
+    /// What comes from `keep` on.
+    fn split_off(&mut self, keep: usize) -> Self {
+        let rest = Self { ids: self.ids.split_off(keep), tags: self.tags.split_off(keep) };
+        self.ids.shrink_to_fit();
+        self.tags.shrink_to_fit();
+        rest
+    }
+
+    /// The name of its last entry.
+    fn last_name<'a>(&self, inodes: &'a Inodes) -> &'a [u8] {
+        self.ids.last().map_or(&[], |last| name_of(inodes, *last))
+    }
+
+    fn find(&self, inodes: &Inodes, name: &[u8]) -> Option<usize> {
+        let wanted = tag(name);
+        let same = self.tags.iter().zip(&self.ids).enumerate().filter(|(_, (tag, _))| **tag == wanted);
+        same.map(|(at, (_, id))| (at, *id)).find(|(_, id)| name_of(inodes, *id) == name).map(|(at, _)| at)
+    }
+}
+
+/// The same for the same name within a process.
+fn tag(name: &[u8]) -> u16 {
+    FixedState::default().hash_one(name) as u16
+}
+
+impl Children {
+    /// The children of these ids, which are in order already.
+    pub(crate) fn in_order(inodes: &Inodes, ids: &[InodeId]) -> Self {
+        let chunk = |ids: &[InodeId]| Chunk {
+            ids: ids.to_vec(),
+            tags: ids.iter().map(|id| tag(name_of(inodes, *id))).collect(),
+        };
+        Self { chunks: ids.chunks(CHUNK_MAX).map(chunk).collect(), len: ids.len() }
     }
 }
 
@@ -34,49 +79,56 @@ impl Children {
 
     /// The entry of this name.
     pub(crate) fn get(&self, inodes: &Inodes, name: &[u8]) -> Option<InodeId> {
-        let (chunk, at) = self.search(inodes, name).ok()?;
-        self.chunks.get(chunk)?.get(at).copied()
+        let chunk = self.chunks.get(self.chunk_of(inodes, name))?;
+        chunk.ids.get(chunk.find(inodes, name)?).copied()
     }
 
     /// Adds an entry; an inode of this id and name must exist. `false` if the name is taken.
     pub(crate) fn insert(&mut self, inodes: &Inodes, id: InodeId) -> bool {
-        let Err((chunk, at)) = self.search(inodes, name_of(inodes, id)) else { return false };
+        let name = name_of(inodes, id);
+        let Err((chunk, at)) = self.search(inodes, name) else { return false };
         if chunk == self.chunks.len() {
-            self.chunks.push(Vec::new());
+            self.chunks.push(Chunk::default());
         }
         let (chunk, at) = self.make_room(chunk, at);
-        let Some(ids) = self.chunks.get_mut(chunk) else { return false };
-        ids.insert(at, id);
+        let Some(entries) = self.chunks.get_mut(chunk) else { return false };
+        entries.insert(at, id, tag(name));
         self.len += 1;
         true
     }
 
     /// Splits a chunk that is full; gives the place where what was to come to `at` comes now.
     fn make_room(&mut self, chunk: usize, at: usize) -> Place {
-        let Some(ids) = self.chunks.get_mut(chunk).filter(|ids| ids.len() >= CHUNK_MAX) else { return (chunk, at) };
+        let Some(full) = self.chunks.get_mut(chunk).filter(|chunk| chunk.ids.len() >= CHUNK_MAX) else {
+            return (chunk, at);
+        };
         // Names mostly arrive in order: leave the chunk full then, else halve it.
-        let keep = if at == ids.len() { CHUNK_MAX } else { CHUNK_MAX / 2 };
-        let rest = ids.split_off(keep);
-        ids.shrink_to_fit();
+        let keep = if at == full.ids.len() { CHUNK_MAX } else { CHUNK_MAX / 2 };
+        let rest = full.split_off(keep);
         self.chunks.insert(chunk + 1, rest);
         if at < keep { (chunk, at) } else { (chunk + 1, at - keep) }
     }
 
     /// Takes an entry out, while the inode still has its name here.
     pub(crate) fn remove(&mut self, inodes: &Inodes, id: InodeId) -> bool {
-        let Ok((chunk, at)) = self.search(inodes, name_of(inodes, id)) else { return false };
-        let Some(ids) = self.chunks.get_mut(chunk).filter(|ids| ids.get(at) == Some(&id)) else { return false };
-        ids.remove(at);
+        let name = name_of(inodes, id);
+        let at = self.chunk_of(inodes, name);
+        let Some(chunk) = self.chunks.get_mut(at) else { return false };
+        let Some(place) = chunk.find(inodes, name).filter(|place| chunk.ids.get(*place) == Some(&id)) else {
+            return false;
+        };
+        chunk.ids.remove(place);
+        chunk.tags.remove(place);
         self.len -= 1;
-        if ids.is_empty() {
-            self.chunks.remove(chunk);
+        if chunk.ids.is_empty() {
+            self.chunks.remove(at);
         }
         true
     }
 
     /// All entries, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = InodeId> {
-        self.chunks.iter().flatten().copied()
+        self.chunks.iter().flat_map(|chunk| chunk.ids.iter().copied())
     }
 
     /// The entries after a name, in order, and how many they are.
@@ -85,20 +137,25 @@ impl Children {
             Ok((chunk, at)) => (chunk, at + 1),
             Err(place) => place,
         };
-        let before: usize = self.chunks.iter().take(chunk).map(Vec::len).sum::<usize>() + at;
-        let rest = self.chunks.iter().skip(chunk).flatten().skip(at).copied();
+        let before: usize = self.chunks.iter().take(chunk).map(|chunk| chunk.ids.len()).sum::<usize>() + at;
+        let rest = self.chunks.iter().skip(chunk).flat_map(|chunk| chunk.ids.iter().copied()).skip(at);
         (self.len - before, rest)
     }
 
+    /// The chunk that has the entry of this name, if any has.
+    fn chunk_of(&self, inodes: &Inodes, name: &[u8]) -> usize {
+        self.chunks.partition_point(|chunk| chunk.last_name(inodes) < name)
+    }
+
     fn search(&self, inodes: &Inodes, name: &[u8]) -> Result<Place, Place> {
-        let last_of = |ids: &Vec<InodeId>| ids.last().map_or(&[][..], |last| name_of(inodes, *last));
-        let chunk = self.chunks.partition_point(|ids| last_of(ids) < name);
-        let Some(ids) = self.chunks.get(chunk) else {
-            // After every entry: the end of the last chunk, if there is one.
-            let last = self.chunks.len().saturating_sub(1);
-            return Err((last, self.chunks.get(last).map_or(0, Vec::len)));
-        };
-        match ids.binary_search_by(|id| name_of(inodes, *id).cmp(name)) {
+        let Some(last) = self.chunks.last() else { return Err((0, 0)) };
+        if last.last_name(inodes) < name {
+            // Names mostly arrive in order.
+            return Err((self.chunks.len() - 1, last.ids.len()));
+        }
+        let chunk = self.chunk_of(inodes, name);
+        let Some(found) = self.chunks.get(chunk) else { return Err((chunk, 0)) };
+        match found.ids.binary_search_by(|id| name_of(inodes, *id).cmp(name)) {
             Ok(at) => Ok((chunk, at)),
             Err(at) => Err((chunk, at)),
         }

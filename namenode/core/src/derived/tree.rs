@@ -50,7 +50,8 @@ impl Tree {
             if let Some([(_, a), (_, b)]) = entries.array_windows().find(|[(a, _), (b, _)]| a == b) {
                 return Err(contradiction(&format!("{a} and {b} have the same name in {parent}")));
             }
-            tree.folders.insert(parent, entries.into_iter().map(|(_, id)| id).collect());
+            let ids: Vec<InodeId> = entries.into_iter().map(|(_, id)| id).collect();
+            tree.folders.insert(parent, Children::in_order(inodes, &ids));
         }
         if tree.reachable() == inodes.len() { Ok(tree) } else { Err(contradiction("some folders are in each other")) }
     }

@@ -7,6 +7,9 @@ const PAGE_BITS: u32 = 6;
 /// Pages that are found together, by one look into a map: a map of all pages would take several times as long.
 const GROUP_BITS: u32 = 5;
 const GROUP: usize = 1 << GROUP_BITS;
+/// Groups on a shelf: half a million keys, so that the map of shelves has a few entries, and every other step is an index.
+const SHELF_BITS: u32 = 8;
+const SHELF: usize = 1 << SHELF_BITS;
 const PAGE_MASK: u64 = (1 << PAGE_BITS) - 1;
 /// A buffer grows by so many bytes: one that doubled would be half empty on average.
 const GROWTH: usize = 256;
@@ -15,12 +18,22 @@ const GROWTH: usize = 256;
 /// among the keys present, counted in a bitmap.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Paged {
-    groups: BTreeMap<u64, Group>,
+    shelves: BTreeMap<u64, Shelf>,
     len: usize,
 }
 
 /// Neighbouring pages; none of them need have a record, but one of them has.
 type Group = Box<[Page; GROUP]>;
+
+/// Neighbouring groups, one at least.
+#[derive(Clone, Debug)]
+struct Shelf(Box<[Option<Group>; SHELF]>);
+
+impl Default for Shelf {
+    fn default() -> Self {
+        Self(Box::new([const { None }; SHELF]))
+    }
+}
 
 #[derive(Clone, Debug, Default)]
 struct Page {
@@ -65,10 +78,23 @@ impl Page {
     }
 }
 
-/// The group of a key, its page there, and the key's bit in that.
-fn locate(key: u64) -> (u64, usize, u64) {
+/// Where a key belongs.
+struct Place {
+    shelf: u64,
+    group: usize,
+    page: usize,
+    bit: u64,
+}
+
+const fn locate(key: u64) -> Place {
     let page = key >> PAGE_BITS;
-    (page >> GROUP_BITS, page as usize % GROUP, 1 << (key & PAGE_MASK))
+    let group = page >> GROUP_BITS;
+    Place {
+        shelf: group >> SHELF_BITS,
+        group: group as usize % SHELF,
+        page: page as usize % GROUP,
+        bit: 1 << (key & PAGE_MASK),
+    }
 }
 
 impl Paged {
@@ -79,15 +105,16 @@ impl Paged {
 
     /// The record of a key.
     pub(super) fn get(&self, key: u64) -> Option<&[u8]> {
-        let (group, page, bit) = locate(key);
-        let page = &self.groups.get(&group)?[page];
+        let Place { shelf, group, page, bit } = locate(key);
+        let page = &self.shelves.get(&shelf)?.0[group].as_ref()?[page];
         if page.present & bit == 0 { None } else { page.record(page.rank(bit)) }
     }
 
     /// Sets the record of a key. The caller keeps records below 64 KiB, so that a page's ends fit.
     pub(super) fn put(&mut self, key: u64, record: &[u8]) {
-        let (group, page, bit) = locate(key);
-        let page = &mut self.groups.entry(group).or_default()[page];
+        let Place { shelf, group, page, bit } = locate(key);
+        let group = self.shelves.entry(shelf).or_default().0[group].get_or_insert_default();
+        let page = &mut group[page];
         let rank = page.rank(bit);
         let start = page.start(rank);
         if page.present & bit == 0 {
@@ -101,8 +128,9 @@ impl Paged {
 
     /// Takes a key out; `false` if it was not in.
     pub(super) fn remove(&mut self, key: u64) -> bool {
-        let (number, page, bit) = locate(key);
-        let Some(group) = self.groups.get_mut(&number) else { return false };
+        let Place { shelf: number, group: at, page, bit } = locate(key);
+        let Some(shelf) = self.shelves.get_mut(&number) else { return false };
+        let Some(group) = &mut shelf.0[at] else { return false };
         let page = &mut group[page];
         if page.present & bit == 0 {
             return false;
@@ -115,7 +143,10 @@ impl Paged {
         if page.present == 0 {
             *page = Page::default();
             if group.iter().all(|page| page.present == 0) {
-                self.groups.remove(&number);
+                shelf.0[at] = None;
+                if shelf.0.iter().all(Option::is_none) {
+                    self.shelves.remove(&number);
+                }
             }
         }
         true
@@ -123,7 +154,12 @@ impl Paged {
 
     /// All records in order of their keys.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &[u8])> {
-        let pages = self.groups.iter().flat_map(|(group, pages)| {
+        let groups = self.shelves.iter().flat_map(|(shelf, groups)| {
+            let numbered =
+                groups.0.iter().enumerate().map(move |(at, group)| ((shelf << SHELF_BITS) | at as u64, group));
+            numbered.filter_map(|(number, group)| Some((number, group.as_ref()?)))
+        });
+        let pages = groups.flat_map(|(group, pages)| {
             pages.iter().enumerate().map(move |(at, page)| ((group << GROUP_BITS) | at as u64, page))
         });
         pages.flat_map(|(number, page)| {
@@ -145,6 +181,8 @@ mod tests {
             let mut paged = Paged::default();
             let mut model: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
             for (key, value) in steps {
+                // Some next to each other, others on shelves of their own.
+                let key = if key < 200 { key } else { key << 33 };
                 match value {
                     Some((byte, len)) => {
                         let record = vec![byte; usize::from(len % 700)];
@@ -166,7 +204,8 @@ mod tests {
         let mut paged = Paged::default();
         (0..64).for_each(|key| paged.put(key, &[7; 50]));
         (1..64).for_each(|key| assert!(paged.remove(key)));
-        let page = &paged.groups.values().next().expect("one group")[0];
+        let shelf = paged.shelves.values().next().expect("one shelf");
+        let page = &shelf.0[0].as_ref().expect("one group")[0];
         assert!(page.bytes.capacity() <= 50 + 2 * GROWTH, "{}", page.bytes.capacity());
     }
 }

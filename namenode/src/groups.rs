@@ -29,14 +29,15 @@ impl Groups {
     }
 
     /// Groups of a user, empty for an unknown one.
-    pub async fn of(&self, user: &str) -> Vec<String> {
+    pub async fn of(&self, user: &str) -> Arc<[String]> {
         let now = self.clock.now().monotonic_ms;
         if let Some(groups) = self.remembered(user, now) {
-            return groups.to_vec();
+            return groups;
         }
         let name = user.to_owned();
         // Reads two files, which must not hold up the other connections of this thread.
         let found = tokio::task::spawn_blocking(move || process::groups_of(&name)).await.unwrap_or_default();
+        let found: Arc<[String]> = found.into();
         self.remember(user, &found, now);
         found
     }
@@ -46,13 +47,13 @@ impl Groups {
         known.get(user).filter(|known| known.until_ms > now_ms).map(|known| Arc::clone(&known.groups))
     }
 
-    fn remember(&self, user: &str, groups: &[String], now_ms: u64) {
+    fn remember(&self, user: &str, groups: &Arc<[String]>, now_ms: u64) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= USERS_MAX {
             known.retain(|_, known| known.until_ms > now_ms);
         }
         if known.len() < USERS_MAX {
-            known.insert(user.to_owned(), Known { groups: groups.into(), until_ms: now_ms + KEEP_MS });
+            known.insert(user.to_owned(), Known { groups: Arc::clone(groups), until_ms: now_ms + KEEP_MS });
         }
     }
 }
@@ -67,8 +68,8 @@ mod tests {
     async fn groups_are_remembered_for_a_while() {
         let clock = ManualClock::default();
         let groups = Groups::new(Arc::new(clock.clone()));
-        groups.remember("nobody-of-this-machine", &["staff".to_owned()], 0);
-        assert_eq!(groups.of("nobody-of-this-machine").await, ["staff"]);
+        groups.remember("nobody-of-this-machine", &["staff".to_owned()].into(), 0);
+        assert_eq!(*groups.of("nobody-of-this-machine").await, ["staff"]);
         clock.advance(Duration::from_millis(KEEP_MS));
         assert!(groups.of("nobody-of-this-machine").await.is_empty(), "the system knows no such user");
     }
@@ -77,7 +78,7 @@ mod tests {
     fn the_memory_is_bounded() {
         let groups = Groups::new(Arc::new(ManualClock::default()));
         for i in 0..2 * USERS_MAX {
-            groups.remember(&i.to_string(), &[], 0);
+            groups.remember(&i.to_string(), &Arc::default(), 0);
         }
         assert_eq!(groups.known.lock().expect("not poisoned").len(), USERS_MAX);
     }

@@ -3,6 +3,7 @@
 use crate::ids::CallId;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// How the caller proved who it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,14 +16,14 @@ pub enum Auth {
 }
 
 /// The author of one call.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Caller {
     /// The user in whose name the call acts.
     pub user: String,
     /// The user who impersonates, if another.
     pub real_user: Option<String>,
     /// Groups of `user`, resolved at the namenode.
-    pub groups: Vec<String>,
+    pub groups: Arc<[String]>,
     /// How the user was established.
     pub auth: Auth,
     /// Address of the caller; placement prefers a datanode there.

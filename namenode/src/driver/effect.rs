@@ -4,6 +4,7 @@ use mammoth_namenode_core::api::{Answer, Command, Query, Reply, Report};
 use mammoth_protocol::internal::{DnCommand, RegisterRequest};
 use mammoth_protocol::{Caller, Epoch, ErrorCode, FsError, Seq, StorageId};
 use mammoth_web::mailbox::Way;
+use std::sync::Arc;
 
 /// What came of a report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,9 +23,9 @@ pub struct Reported {
 #[derive(Debug)]
 pub(crate) enum Ask {
     /// A change.
-    Command { caller: Caller, command: Command, answer: Way<Reply> },
+    Command { caller: Arc<Caller>, command: Command, answer: Way<Reply> },
     /// A question.
-    Query { caller: Caller, query: Query, answer: Way<Answer> },
+    Query { caller: Arc<Caller>, query: Query, answer: Way<Answer> },
     /// News.
     Report { report: Report, answer: Way<Reported> },
     /// A checkpoint.

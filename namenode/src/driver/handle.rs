@@ -6,6 +6,7 @@ use mammoth_protocol::internal::RegisterRequest;
 use mammoth_protocol::{Caller, Epoch, FsError, Seq};
 use mammoth_web::inbox::Lane;
 use mammoth_web::mailbox::Mailbox;
+use std::sync::Arc;
 
 /// Asks the driver; clones ask the same one. Every call waits for a place in the queue, then for its answer, which leaves only
 /// when all that it depends on is durable.
@@ -31,7 +32,8 @@ impl DriverHandle {
     ///
     /// # Errors
     /// The core's refusal; [`mammoth_protocol::ErrorCode::Retriable`] while the namenode ends.
-    pub async fn command(&self, caller: Caller, command: Command) -> Result<Reply, FsError> {
+    pub async fn command(&self, caller: impl Into<Arc<Caller>>, command: Command) -> Result<Reply, FsError> {
+        let caller = caller.into();
         self.mailbox.ask(Lane::Client, |answer| Ask::Command { caller, command, answer }).await
     }
 
@@ -39,7 +41,8 @@ impl DriverHandle {
     ///
     /// # Errors
     /// As [`Self::command`].
-    pub async fn query(&self, caller: Caller, query: Query) -> Result<Answer, FsError> {
+    pub async fn query(&self, caller: impl Into<Arc<Caller>>, query: Query) -> Result<Answer, FsError> {
+        let caller = caller.into();
         self.mailbox.ask(Lane::Client, |answer| Ask::Query { caller, query, answer }).await
     }
 

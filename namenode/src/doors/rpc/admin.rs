@@ -1,6 +1,6 @@
 //! ClientProtocol: defaults, figures, policies, safe mode, high availability.
 
-use super::call::{Call, Served};
+use super::call::{Call, Serving};
 use super::convert;
 use mammoth_namenode_core::api::{
     AdminState, Answer, DatanodeKind, FsStats, Health, Query, Report, SafeMode, SafeModeAction,
@@ -29,40 +29,40 @@ const OPEN_FILES_MAX: usize = 1000;
 pub(super) const HOT: (u32, &str) = (7, "HOT");
 
 /// Serves the method, if it is one of this family.
-pub(super) async fn serve(call: &Call<'_>) -> Option<Served> {
+pub(super) fn serve<'a>(call: &'a Call<'_>) -> Option<Serving<'a>> {
     let served = match call.method {
-        "getServerDefaults" => call.serve(|_: GetServerDefaultsRequestProto| ready(Ok(server_defaults(call)))).await,
-        "getFsStats" => call.serve(|q| get_fs_stats(call, q)).await,
-        "getFsReplicatedBlockStats" => call.serve(|q| get_block_stats(call, q)).await,
+        "getServerDefaults" => call.serve(|_: GetServerDefaultsRequestProto| ready(Ok(server_defaults(call)))),
+        "getFsStats" => call.serve(|q| get_fs_stats(call, q)),
+        "getFsReplicatedBlockStats" => call.serve(|q| get_block_stats(call, q)),
         "getFsECBlockGroupStats" => {
             let none = GetFsEcBlockGroupStatsResponseProto::default();
-            call.serve(|_: GetFsEcBlockGroupStatsRequestProto| ready(Ok(none))).await
+            call.serve(move |_: GetFsEcBlockGroupStatsRequestProto| ready(Ok(none)))
         }
-        "getDatanodeReport" => call.serve(|q| get_datanode_report(call, q)).await,
-        "listOpenFiles" => call.serve(|q| list_open_files(call, q)).await,
-        "refreshNodes" => call.serve(|q| refresh_nodes(call, q)).await,
-        "saveNamespace" => call.serve(|q| save_namespace(call, q)).await,
-        "metaSave" => call.serve(|q| super::metasave::meta_save(call, q)).await,
-        "setBalancerBandwidth" => call.serve(|q| super::balance::set_bandwidth(call, q)).await,
-        "setSafeMode" => call.serve(|q| set_safe_mode(call, q)).await,
-        "getStoragePolicy" => call.serve(|q| get_storage_policy(call, q)).await,
+        "getDatanodeReport" => call.serve(|q| get_datanode_report(call, q)),
+        "listOpenFiles" => call.serve(|q| list_open_files(call, q)),
+        "refreshNodes" => call.serve(|q| refresh_nodes(call, q)),
+        "saveNamespace" => call.serve(|q| save_namespace(call, q)),
+        "metaSave" => call.serve(|q| super::metasave::meta_save(call, q)),
+        "setBalancerBandwidth" => call.serve(|q| super::balance::set_bandwidth(call, q)),
+        "setSafeMode" => call.serve(|q| set_safe_mode(call, q)),
+        "getStoragePolicy" => call.serve(|q| get_storage_policy(call, q)),
         "getStoragePolicies" => {
             let all = GetStoragePoliciesResponseProto { policies: vec![hot()] };
-            call.serve(|_: GetStoragePoliciesRequestProto| ready(Ok(all))).await
+            call.serve(move |_: GetStoragePoliciesRequestProto| ready(Ok(all)))
         }
         "getDataEncryptionKey" => {
             let none = GetDataEncryptionKeyResponseProto { data_encryption_key: None };
-            call.serve(|_: GetDataEncryptionKeyRequestProto| ready(Ok(none))).await
+            call.serve(move |_: GetDataEncryptionKeyRequestProto| ready(Ok(none)))
         }
         "getErasureCodingPolicies" => {
             let none = GetErasureCodingPoliciesResponseProto::default();
-            call.serve(|_: GetErasureCodingPoliciesRequestProto| ready(Ok(none))).await
+            call.serve(move |_: GetErasureCodingPoliciesRequestProto| ready(Ok(none)))
         }
-        "getErasureCodingPolicy" => call.serve(|q| get_ec_policy(call, q)).await,
-        "msync" => call.serve(|_: MsyncRequestProto| ready(Ok(MsyncResponseProto {}))).await,
+        "getErasureCodingPolicy" => call.serve(|q| get_ec_policy(call, q)),
+        "msync" => call.serve(|_: MsyncRequestProto| ready(Ok(MsyncResponseProto {}))),
         "getHAServiceState" => {
             let active = HaServiceStateResponseProto { state: HaServiceStateProto::Active as i32 };
-            call.serve(|_: HaServiceStateRequestProto| ready(Ok(active))).await
+            call.serve(move |_: HaServiceStateRequestProto| ready(Ok(active)))
         }
         _ => return None,
     };

@@ -1,6 +1,6 @@
 //! ClientProtocol: writing files, blocks, pipelines, leases.
 
-use super::call::{Call, Served};
+use super::call::{Call, Serving};
 use super::convert;
 use mammoth_namenode_core::api::{Answer, Command, FileBlocks, Query, ReplicaOn, Reply, Report};
 use mammoth_protocol::hadoop::hdfs::{
@@ -19,22 +19,22 @@ use mammoth_protocol::{Block, DatanodeId, DfsPath, ErrorCode, FsError};
 const ADDITIONAL_MAX: u32 = 512;
 
 /// Serves the method, if it is one of this family.
-pub(super) async fn serve(call: &Call<'_>) -> Option<Served> {
+pub(super) fn serve<'a>(call: &'a Call<'_>) -> Option<Serving<'a>> {
     let served = match call.method {
-        "create" => call.serve(|q| create(call, q)).await,
-        "append" => call.serve(|q| append(call, q)).await,
-        "addBlock" => call.serve(|q| add_block(call, q)).await,
-        "abandonBlock" => call.serve(|q| abandon_block(call, q)).await,
-        "getAdditionalDatanode" => call.serve(|q| additional_datanode(call, q)).await,
-        "complete" => call.serve(|q| complete(call, q)).await,
-        "fsync" => call.serve(|q| fsync(call, q)).await,
-        "updateBlockForPipeline" => call.serve(|q| update_block_for_pipeline(call, q)).await,
-        "updatePipeline" => call.serve(|q| update_pipeline(call, q)).await,
-        "getBlockLocations" => call.serve(|q| get_block_locations(call, q)).await,
-        "isFileClosed" => call.serve(|q| is_file_closed(call, q)).await,
-        "reportBadBlocks" => call.serve(|q| report_bad_blocks(call, q)).await,
-        "renewLease" => call.serve(|q| renew_lease(call, q)).await,
-        "recoverLease" => call.serve(|q| recover_lease(call, q)).await,
+        "create" => call.serve(|q| create(call, q)),
+        "append" => call.serve(|q| append(call, q)),
+        "addBlock" => call.serve(|q| add_block(call, q)),
+        "abandonBlock" => call.serve(|q| abandon_block(call, q)),
+        "getAdditionalDatanode" => call.serve(|q| additional_datanode(call, q)),
+        "complete" => call.serve(|q| complete(call, q)),
+        "fsync" => call.serve(|q| fsync(call, q)),
+        "updateBlockForPipeline" => call.serve(|q| update_block_for_pipeline(call, q)),
+        "updatePipeline" => call.serve(|q| update_pipeline(call, q)),
+        "getBlockLocations" => call.serve(|q| get_block_locations(call, q)),
+        "isFileClosed" => call.serve(|q| is_file_closed(call, q)),
+        "reportBadBlocks" => call.serve(|q| report_bad_blocks(call, q)),
+        "renewLease" => call.serve(|q| renew_lease(call, q)),
+        "recoverLease" => call.serve(|q| recover_lease(call, q)),
         _ => return None,
     };
     Some(served)

@@ -7,9 +7,14 @@ use mammoth_protocol::rpc::RpcFailure;
 use mammoth_protocol::{Caller, ErrorCode, FsError};
 use prost::Message;
 use std::fmt::Debug;
+use std::pin::Pin;
+use std::sync::Arc;
 
 /// The encoded answer of a method, or the failure that the client sees.
 pub(super) type Served = Result<Vec<u8>, RpcFailure>;
+
+/// A method at work. Each in a box of its own size: one future for all methods would have that of the largest, every time.
+pub(super) type Serving<'a> = Pin<Box<dyn Future<Output = Served> + Send + 'a>>;
 
 /// A call.
 pub(super) struct Call<'a> {
@@ -18,26 +23,29 @@ pub(super) struct Call<'a> {
     /// The encoded request.
     pub(super) payload: &'a [u8],
     /// Who calls.
-    pub(super) caller: Caller,
+    pub(super) caller: Arc<Caller>,
     /// The door it came in by.
     pub(super) door: &'a ClientDoor,
 }
 
 impl Call<'_> {
     /// Decodes the request, lets `method` answer it, encodes the answer.
-    pub(super) async fn serve<Q, R, F>(&self, method: impl FnOnce(Q) -> F) -> Served
+    pub(super) fn serve<'s, Q, R, F>(&'s self, method: impl FnOnce(Q) -> F + Send + 's) -> Serving<'s>
     where
         Q: Message + Default,
         R: Message,
-        F: Future<Output = Result<R, FsError>>,
+        F: Future<Output = Result<R, FsError>> + Send + 's,
     {
-        let request = Q::decode(self.payload).map_err(|error| RpcFailure::malformed_request(self.method, &error))?;
-        Ok(method(request).await?.encode_to_vec())
+        Box::pin(async move {
+            let request =
+                Q::decode(self.payload).map_err(|error| RpcFailure::malformed_request(self.method, &error))?;
+            Ok(method(request).await?.encode_to_vec())
+        })
     }
 
     /// Wants a change.
     pub(super) async fn order(&self, command: Command) -> Result<Reply, FsError> {
-        self.door.driver.command(self.caller.clone(), command).await
+        self.door.driver.command(Arc::clone(&self.caller), command).await
     }
 
     /// Wants a change that is answered by yes or no; one without an answer says yes.
@@ -47,7 +55,7 @@ impl Call<'_> {
 
     /// Asks.
     pub(super) async fn ask(&self, query: Query) -> Result<Answer, FsError> {
-        self.door.driver.query(self.caller.clone(), query).await
+        self.door.driver.query(Arc::clone(&self.caller), query).await
     }
 
     /// Tells.

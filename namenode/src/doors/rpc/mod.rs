@@ -82,23 +82,17 @@ impl ClientDoor {
         if ![CLIENT_PROTOCOL, NAMENODE_PROTOCOL].contains(&&*incoming.protocol) {
             return Err(RpcFailure::no_such_protocol(&incoming.protocol));
         }
-        let caller = self.caller(&incoming).await?;
+        let caller = Arc::new(self.caller(&incoming).await?);
         let call = Call { method: &incoming.method, payload: &incoming.payload, caller, door: self };
         if incoming.protocol == NAMENODE_PROTOCOL {
             return Box::pin(balance::serve(&call)).await;
         }
-        // One future at a time: together they would take the room of the largest three.
-        if let Some(served) = Box::pin(blocks::serve(&call)).await {
-            return served;
-        }
-        if let Some(served) = Box::pin(names::serve(&call)).await {
-            return served;
-        }
-        if let Some(served) = Box::pin(admin::serve(&call)).await {
-            return served;
-        }
-        if let Some(served) = Box::pin(nothing::serve(&call)).await {
-            return served;
+        let serving = blocks::serve(&call)
+            .or_else(|| names::serve(&call))
+            .or_else(|| admin::serve(&call))
+            .or_else(|| nothing::serve(&call));
+        if let Some(serving) = serving {
+            return serving.await;
         }
         match refused::refusal(&incoming.method) {
             Some(refusal) => Err(refusal.into()),

@@ -1,6 +1,6 @@
 //! ClientProtocol: names, attributes, listings.
 
-use super::call::{Call, Served};
+use super::call::{Call, Serving};
 use super::convert;
 use mammoth_namenode_core::api::{Answer, Command, FileStatus, Listing, Query};
 use mammoth_protocol::hadoop::hdfs::{
@@ -26,27 +26,27 @@ const KEEP_TIME: u64 = u64::MAX;
 const CORRUPT_FILES_MAX: usize = 1000;
 
 /// Serves the method, if it is one of this family.
-pub(super) async fn serve(call: &Call<'_>) -> Option<Served> {
+pub(super) fn serve<'a>(call: &'a Call<'_>) -> Option<Serving<'a>> {
     let served = match call.method {
-        "mkdirs" => call.serve(|q| mkdirs(call, q)).await,
-        "truncate" => call.serve(|q| truncate(call, q)).await,
-        "concat" => call.serve(|q| concat(call, q)).await,
-        "rename" => call.serve(|q| rename(call, q)).await,
-        "rename2" => call.serve(|q| rename2(call, q)).await,
-        "delete" => call.serve(|q| delete(call, q)).await,
-        "setReplication" => call.serve(|q| set_replication(call, q)).await,
-        "setPermission" => call.serve(|q| set_permission(call, q)).await,
-        "setOwner" => call.serve(|q| set_owner(call, q)).await,
-        "setTimes" => call.serve(|q| set_times(call, q)).await,
-        "getListing" => call.serve(|q| get_listing(call, q)).await,
-        "getFileInfo" => call.serve(|q| get_file_info(call, q)).await,
-        "getFileLinkInfo" => call.serve(|q| get_file_link_info(call, q)).await,
-        "getLocatedFileInfo" => call.serve(|q| get_located_file_info(call, q)).await,
-        "getContentSummary" => call.serve(|q| get_content_summary(call, q)).await,
-        "getQuotaUsage" => call.serve(|q| get_quota_usage(call, q)).await,
-        "getPreferredBlockSize" => call.serve(|q| get_preferred_block_size(call, q)).await,
-        "checkAccess" => call.serve(|q| check_access(call, q)).await,
-        "listCorruptFileBlocks" => call.serve(|q| list_corrupt(call, q)).await,
+        "mkdirs" => call.serve(|q| mkdirs(call, q)),
+        "truncate" => call.serve(|q| truncate(call, q)),
+        "concat" => call.serve(|q| concat(call, q)),
+        "rename" => call.serve(|q| rename(call, q)),
+        "rename2" => call.serve(|q| rename2(call, q)),
+        "delete" => call.serve(|q| delete(call, q)),
+        "setReplication" => call.serve(|q| set_replication(call, q)),
+        "setPermission" => call.serve(|q| set_permission(call, q)),
+        "setOwner" => call.serve(|q| set_owner(call, q)),
+        "setTimes" => call.serve(|q| set_times(call, q)),
+        "getListing" => call.serve(|q| get_listing(call, q)),
+        "getFileInfo" => call.serve(|q| get_file_info(call, q)),
+        "getFileLinkInfo" => call.serve(|q| get_file_link_info(call, q)),
+        "getLocatedFileInfo" => call.serve(|q| get_located_file_info(call, q)),
+        "getContentSummary" => call.serve(|q| get_content_summary(call, q)),
+        "getQuotaUsage" => call.serve(|q| get_quota_usage(call, q)),
+        "getPreferredBlockSize" => call.serve(|q| get_preferred_block_size(call, q)),
+        "checkAccess" => call.serve(|q| check_access(call, q)),
+        "listCorruptFileBlocks" => call.serve(|q| list_corrupt(call, q)),
         _ => return None,
     };
     Some(served)

@@ -2,7 +2,7 @@
 //! state that everything is in. Clients ask them on the way to something else, a copy that keeps attributes for instance.
 
 use super::admin::{HOT, require_existing};
-use super::call::{Call, Served};
+use super::call::{Call, Serving};
 use super::convert;
 use mammoth_namenode_core::api::{Answer, Query};
 use mammoth_protocol::hadoop::hdfs::{
@@ -21,31 +21,31 @@ use std::future::ready;
 const STICKY: u16 = 0o1000;
 
 /// Serves the method, if it is one of this family.
-pub(super) async fn serve(call: &Call<'_>) -> Option<Served> {
+pub(super) fn serve<'a>(call: &'a Call<'_>) -> Option<Serving<'a>> {
     let served = match call.method {
-        "getAclStatus" => call.serve(|q| get_acl_status(call, q)).await,
-        "getXAttrs" => call.serve(|q| get_xattrs(call, q)).await,
-        "listXAttrs" => call.serve(|q| list_xattrs(call, q)).await,
-        "getEZForPath" => call.serve(|q| ready(get_zone(&q))).await,
-        "setStoragePolicy" => call.serve(|q| set_storage_policy(call, q)).await,
-        "unsetStoragePolicy" => call.serve(|q| unset_storage_policy(call, q)).await,
+        "getAclStatus" => call.serve(|q| get_acl_status(call, q)),
+        "getXAttrs" => call.serve(|q| get_xattrs(call, q)),
+        "listXAttrs" => call.serve(|q| list_xattrs(call, q)),
+        "getEZForPath" => call.serve(|q| ready(get_zone(&q))),
+        "setStoragePolicy" => call.serve(|q| set_storage_policy(call, q)),
+        "unsetStoragePolicy" => call.serve(|q| unset_storage_policy(call, q)),
         "getSnapshottableDirListing" => {
             let none = GetSnapshottableDirListingResponseProto::default();
-            call.serve(|_: GetSnapshottableDirListingRequestProto| ready(Ok(none))).await
+            call.serve(move |_: GetSnapshottableDirListingRequestProto| ready(Ok(none)))
         }
         "getSlowDatanodeReport" => {
             let none = GetSlowDatanodeReportResponseProto::default();
-            call.serve(|_: GetSlowDatanodeReportRequestProto| ready(Ok(none))).await
+            call.serve(move |_: GetSlowDatanodeReportRequestProto| ready(Ok(none)))
         }
         "upgradeStatus" => {
             let done = UpgradeStatusResponseProto { upgrade_finalized: true };
-            call.serve(|_: UpgradeStatusRequestProto| ready(Ok(done))).await
+            call.serve(move |_: UpgradeStatusRequestProto| ready(Ok(done)))
         }
         "finalizeUpgrade" => {
             let allowed = call.require_superuser().map(|()| FinalizeUpgradeResponseProto {});
-            call.serve(|_: FinalizeUpgradeRequestProto| ready(allowed)).await
+            call.serve(move |_: FinalizeUpgradeRequestProto| ready(allowed))
         }
-        "rollingUpgrade" => call.serve(|q| ready(rolling_upgrade(call, q))).await,
+        "rollingUpgrade" => call.serve(|q| ready(rolling_upgrade(call, q))),
         _ => return None,
     };
     Some(served)

@@ -1,15 +1,16 @@
 //! Files per second, calls per second and CPU per call of a namenode, its syncs meanwhile, and a restart over many files.
 //!
-//! Clients are as cheap as can be ([`crate::caller`]) and run in this process, on the same cores as the cluster.
+//! Clients are as cheap as can be ([`crate::caller`]) and run on one thread of this process, on the same cores as the cluster.
 
 use crate::Scale;
-use crate::caller::Caller;
+use crate::caller::Looping;
 use crate::cluster::Cluster;
 use crate::meter::Wall;
 use mammoth_protocol::hadoop::hdfs;
+use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::rc::Rc;
 
 /// Calls of getFileInfo in each of its measurements.
 const LOOKUPS: u64 = 200_000;
@@ -34,15 +35,36 @@ pub(crate) fn measure(scale: &Scale) -> Result<(), String> {
 
 /// Runs clients side by side, each with a connection of its own and an identity that no other had: the namenode would take
 /// their calls for repeated ones.
-fn clients(cluster: &Cluster, count: u64, work: impl Fn(Caller) -> Result<(), String> + Sync) -> Result<(), String> {
+fn clients<F>(cluster: &Cluster, count: u64, work: impl Fn(Looping) -> F) -> Result<(), String>
+where
+    F: Future<Output = Result<(), String>> + 'static,
+{
     let server = cluster.namenode("rpc")?;
     let first = cluster.identities(count);
-    std::thread::scope(|scope| {
-        let one = |number| Caller::connect(&server, number).and_then(&work);
-        let threads: Vec<_> = (first..first + count).map(|number| scope.spawn(move || one(number))).collect();
-        let panicked = |_| Err("a client panicked".to_owned());
-        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(panicked))
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(|e| e.to_string())?;
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        let mut running = tokio::task::JoinSet::new();
+        for number in first..first + count {
+            running.spawn_local(work(Looping::connect(&server, number).await?));
+        }
+        while let Some(ended) = running.join_next().await {
+            ended.map_err(|e| format!("a client: {e}"))??;
+        }
+        Ok(())
     })
+}
+
+/// Numbers from 0, each given to one client.
+#[derive(Clone, Default)]
+struct Numbers(Rc<Cell<u64>>);
+
+impl Numbers {
+    /// The next, if there are so many.
+    fn next(&self, end: u64) -> Option<u64> {
+        let number = self.0.get();
+        self.0.set(number + 1);
+        (number < end).then_some(number)
+    }
 }
 
 /// Where a file of `creates` lies.
@@ -51,16 +73,16 @@ fn file(clients: u64, number: u64) -> String {
 }
 
 fn creates(cluster: &Cluster, count: u64, files: u64) -> Result<(), String> {
-    let next = AtomicU64::new(0);
+    let numbers = Numbers::default();
     let syncs = counter(cluster, "mammoth_namenode_log_syncs_total")?;
     let (wall, cpu) = (Wall::start(), cluster.cpu()?);
     clients(cluster, count, |mut caller| {
-        loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            if number >= files {
-                return Ok(());
+        let numbers = numbers.clone();
+        async move {
+            while let Some(number) = numbers.next(files) {
+                create(&mut caller, &file(count, number)).await?;
             }
-            create(&mut caller, &file(count, number))?;
+            Ok(())
         }
     })?;
     let seconds = wall.seconds();
@@ -77,7 +99,7 @@ fn creates(cluster: &Cluster, count: u64, files: u64) -> Result<(), String> {
     Ok(())
 }
 
-fn create(caller: &mut Caller, path: &str) -> Result<(), String> {
+async fn create(caller: &mut Looping, path: &str) -> Result<(), String> {
     let client_name = "bench".to_owned();
     let request = hdfs::CreateRequestProto {
         src: path.to_owned(),
@@ -89,36 +111,37 @@ fn create(caller: &mut Caller, path: &str) -> Result<(), String> {
         block_size: 128 << 20,
         ..hdfs::CreateRequestProto::default()
     };
-    let created: hdfs::CreateResponseProto = caller.call("create", &request)?;
+    let created: hdfs::CreateResponseProto = caller.call("create", &request).await?;
     let file_id = created.fs.and_then(|status| status.file_id);
     let request = hdfs::CompleteRequestProto { src: path.to_owned(), client_name, last: None, file_id };
-    let completed: hdfs::CompleteResponseProto = caller.call("complete", &request)?;
+    let completed: hdfs::CompleteResponseProto = caller.call("complete", &request).await?;
     if completed.result { Ok(()) } else { Err(format!("{path} is not complete")) }
 }
 
 /// Asks for files that exist, `in_flight` calls at a time and client.
 fn lookups(cluster: &Cluster, count: u64, in_flight: u64, files: u64) -> Result<(), String> {
-    let next = AtomicU64::new(0);
+    let numbers = Numbers::default();
     let (wall, cpu) = (Wall::start(), cluster.cpu()?);
     clients(cluster, count, |mut caller| {
-        let mut asked = 0_u64;
-        loop {
-            while asked < in_flight {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                if number >= LOOKUPS {
-                    break;
+        let numbers = numbers.clone();
+        async move {
+            let mut asked = 0_u64;
+            loop {
+                while asked < in_flight
+                    && let Some(number) = numbers.next(LOOKUPS)
+                {
+                    // A stride that is prime to the number of files: not one after the other.
+                    let src = file(40, number.wrapping_mul(7919) % files.max(1));
+                    caller.send("getFileInfo", &hdfs::GetFileInfoRequestProto { src })?;
+                    asked += 1;
                 }
-                // A stride that is prime to the number of files: not one after the other.
-                let src = file(40, number.wrapping_mul(7919) % files.max(1));
-                caller.send("getFileInfo", &hdfs::GetFileInfoRequestProto { src })?;
-                asked += 1;
+                if asked == 0 {
+                    return Ok(());
+                }
+                let (_, found): (_, hdfs::GetFileInfoResponseProto) = caller.answer().await?;
+                found.fs.ok_or("a file that was created is not there")?;
+                asked -= 1;
             }
-            if asked == 0 {
-                return Ok(());
-            }
-            let (_, found): (_, hdfs::GetFileInfoResponseProto) = caller.answer()?;
-            found.fs.ok_or("a file that was created is not there")?;
-            asked -= 1;
         }
     })?;
     let (seconds, cpu) = (wall.seconds(), cluster.cpu()? - cpu);

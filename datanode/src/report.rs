@@ -65,7 +65,11 @@ impl Reporter {
             };
             let Some((store, queue, epoch)) = ready() else {
                 match self.registration.queue() {
-                    Some(queue) => queue.wait(IDLE),
+                    Some(queue) => {
+                        // A list will say it all; who waits for one of these would wait in vain.
+                        queue.clear();
+                        queue.wait(IDLE);
+                    }
                     None => drop(self.shared.shutdown.wait(Duration::from_millis(20))),
                 }
                 continue;

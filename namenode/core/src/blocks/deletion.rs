@@ -106,7 +106,7 @@ impl BlockMap {
             if spared < missing && self.cluster.volume(volume).deletes.times(id) == 0 {
                 self.spare(slot, volume);
                 spared += 1;
-            } else if nothing_else {
+            } else if nothing_else && self.cluster.volume(volume).deletes.times(id) > 0 {
                 self.recall(volume);
             }
         }
@@ -155,9 +155,12 @@ impl BlockMap {
                 self.spare(slot, volume);
                 self.settle(slot);
             } else if !allowed {
-                // Neither confirmed nor allowed any more: it was lost, or is late.
+                // Neither confirmed nor allowed any more: it was lost, or is late. If enough others are left, and only not
+                // confirmed at the moment, time will tell.
                 self.cluster.volume_mut(volume).deletes.postpone(block.id, again_ms);
-                self.recall(volume);
+                if self.lasting(slot).count() < self.table.get(slot).target() {
+                    self.recall(volume);
+                }
             }
             allowed
         });

@@ -218,8 +218,12 @@ impl BlockMap {
         if place.drops.times(block.id) > 0 && place.drops.stamp(block.id) == Some(block.stamp) {
             return self.dropped(volume, block.id);
         }
-        if place.deletes.stamp(block.id).is_some() && place.deletes.times(block.id) == 0 {
-            return; // About something else; the order is about to go out and will be confirmed itself.
+        if let Some(stamp) = place.deletes.stamp(block.id).filter(|_| place.deletes.times(block.id) == 0) {
+            if stamp == block.stamp {
+                // By an order of an earlier registration, perhaps after it ended: only a list that is made from now on can tell.
+                place.reports.doubt();
+            }
+            return; // The order is about to go out, unless it is withdrawn, and will be confirmed itself.
         }
         let Some(slot) = self.table.find(block.id) else {
             if place.deletes.stamp(block.id).is_some_and(|s| s <= block.stamp) {

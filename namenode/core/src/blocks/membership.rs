@@ -72,9 +72,11 @@ impl BlockMap {
             }
         }
         self.judge_safe_mode();
-        let orders = self.orders(ix);
-        register |= std::mem::take(&mut self.cluster.node_mut(ix).recalled);
-        Outcome { register, orders, ..Outcome::default() }
+        if std::mem::take(&mut self.cluster.node_mut(ix).recalled) {
+            // Orders would end with its registration.
+            return Outcome { register: true, ..Outcome::default() };
+        }
+        Outcome { register, orders: self.orders(ix), ..Outcome::default() }
     }
 
     /// Everything that a datanode is to do. In safe mode (I7) that is to report, and nothing else.

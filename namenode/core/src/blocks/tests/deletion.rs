@@ -76,8 +76,9 @@ fn a_deletion_that_went_out_is_regretted_only_by_a_new_registration() {
     fleet.full(doomed, &[finalized(block(1))]);
     assert!(!fleet.readers(block(1)).contains(&doomed), "a list says nothing of what is about to be deleted");
     fleet.pass(30_000);
+    assert_eq!(fleet.beat(doomed), [], "it has had the order for so long, and it is not right any more");
     let outcome = fleet.beat_outcome(doomed);
-    assert!(outcome.register, "it has had the order for so long, and it is not right any more");
+    assert!(outcome.register && outcome.orders.is_empty(), "{outcome:?}");
     fleet.register(doomed);
     fleet.full(doomed, &[finalized(block(1))]);
     assert!(fleet.readers(block(1)).contains(&doomed));
@@ -97,6 +98,28 @@ fn the_last_replica_is_called_back_at_once() {
     fleet.register(doomed);
     fleet.full(doomed, &[finalized(block(1))]);
     assert_eq!(fleet.readers(block(1)), [doomed]);
+}
+
+#[test]
+fn a_deletion_by_an_order_of_an_earlier_registration_leaves_a_doubt() {
+    let mut fleet = Fleet::flat(2);
+    fleet.stored(block(1), 1, &[0, 1]);
+    fleet.round();
+    let doomed = deleted_on(&mut fleet, 2)[0];
+    fleet.events(1 - doomed, &[Bad(block(1))]);
+    assert!(fleet.beat_outcome(doomed).register);
+    fleet.register(doomed);
+    // The list was cut before the deletion that had begun was over, and is complete before the next heartbeat.
+    fleet.slice(doomed, 0, 0, false, &[]);
+    fleet.events(doomed, &[Deleted(block(1))]);
+    fleet.slice(doomed, 0, 1, true, &[]);
+    let orders = fleet.beat(doomed);
+    assert_eq!(deletes(&orders), []);
+    fleet.pass(60_000);
+    let wanted = DnCommand::FullReport { storages: vec![storage(doomed)] };
+    assert!(orders.contains(&wanted) || fleet.beat(doomed).contains(&wanted), "what is there is not known");
+    fleet.full(doomed, &[]);
+    assert_eq!(fleet.readers(block(1)), [] as [usize; 0], "gone");
 }
 
 #[test]

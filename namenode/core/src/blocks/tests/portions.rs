@@ -23,6 +23,19 @@ fn missing(fleet: &Fleet) -> u64 {
     fleet.map.stats(fleet.now).missing_blocks
 }
 
+/// A list of these that is complete in one slice.
+fn whole_list(fleet: &Fleet, replicas: &[ReportedReplica]) -> FullReportSlice {
+    FullReportSlice {
+        datanode: datanode(0),
+        epoch: Epoch(fleet.epochs[0]),
+        storage: storage(0),
+        cut_seq: 0,
+        slice: 0,
+        last: true,
+        replicas: replicas.to_vec(),
+    }
+}
+
 fn is_asked_to_report(orders: &[DnCommand]) -> bool {
     orders.iter().any(|order| matches!(order, DnCommand::FullReport { .. }))
 }
@@ -30,15 +43,7 @@ fn is_asked_to_report(orders: &[DnCommand]) -> bool {
 #[test]
 fn a_list_is_taken_in_portions_and_events_in_between_are_newer() {
     let (mut fleet, list) = fleet_with_many();
-    let slice = FullReportSlice {
-        datanode: datanode(0),
-        epoch: Epoch(fleet.epochs[0]),
-        storage: storage(0),
-        cut_seq: 0,
-        slice: 0,
-        last: true,
-        replicas: list[1..].to_vec(),
-    };
+    let slice = whole_list(&fleet, &list[1..]);
     let (outcome, next) = fleet.map.full_portion(fleet.now, &slice, 0);
     assert_eq!(outcome, Outcome::default());
     let next = next.expect("it is too long for one portion");
@@ -59,19 +64,10 @@ fn a_list_is_taken_in_portions_and_events_in_between_are_newer() {
 #[test]
 fn a_portion_of_a_list_that_was_given_up_is_not_taken() {
     let (mut fleet, list) = fleet_with_many();
-    let slice = |fleet: &Fleet, replicas: &[ReportedReplica]| FullReportSlice {
-        datanode: datanode(0),
-        epoch: Epoch(fleet.epochs[0]),
-        storage: storage(0),
-        cut_seq: 0,
-        slice: 0,
-        last: true,
-        replicas: replicas.to_vec(),
-    };
-    let old = slice(&fleet, &list);
+    let old = whole_list(&fleet, &list);
     let (_, next) = fleet.map.full_portion(fleet.now, &old, 0);
     let next = next.expect("it is too long for one portion");
-    let other = slice(&fleet, &list[..1]);
+    let other = whole_list(&fleet, &list[..1]);
     assert_eq!(fleet.map.full(fleet.now, &other), Outcome::default());
     let outcome = fleet.map.full_portion(fleet.now, &old, next).0;
     assert_eq!(outcome.resync, [storage(0)]);
@@ -81,15 +77,7 @@ fn a_portion_of_a_list_that_was_given_up_is_not_taken() {
 #[test]
 fn what_a_list_does_not_name_is_given_up_in_portions() {
     let (mut fleet, _) = fleet_with_many();
-    let empty = FullReportSlice {
-        datanode: datanode(0),
-        epoch: Epoch(fleet.epochs[0]),
-        storage: storage(0),
-        cut_seq: 0,
-        slice: 0,
-        last: true,
-        replicas: Vec::new(),
-    };
+    let empty = whole_list(&fleet, &[]);
     let (_, next) = fleet.map.full_portion(fleet.now, &empty, 0);
     let first = missing(&fleet);
     assert!(next.is_some() && first > 0 && first < MANY as u64, "{first} at once");

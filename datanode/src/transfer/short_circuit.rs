@@ -108,6 +108,8 @@ fn give(
         }
     };
     let files = reader.files()?;
+    // Before the reader has them: whoever asks after a read finds it counted.
+    context.counters.short_circuits.fetch_add(1, Ordering::Relaxed);
     output.send_message(&BlockOpResponseProto {
         status: Status::Success as i32,
         short_circuit_access_version: Some(FORMAT_VERSION),
@@ -115,7 +117,6 @@ fn give(
     })?;
     let receipt = request.supports_receipt_verification();
     domain::send_files(output.stream(), if receipt { RECEIPT } else { NO_RECEIPT }, files)?;
-    context.counters.short_circuits.fetch_add(1, Ordering::Relaxed);
     if receipt {
         input.read_byte()?;
     }

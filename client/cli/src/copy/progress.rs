@@ -26,6 +26,7 @@ impl Overall {
     pub(super) fn expect(&self, bytes: u64) {
         let files = self.known.fetch_add(1, Ordering::Relaxed) + 1;
         self.bar.inc_length(bytes);
+        self.tell();
         let is_long = files > QUIET_FILES || self.bar.length().is_some_and(|total| total > QUIET_BYTES);
         if is_long && self.bar.is_hidden() {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
@@ -37,8 +38,13 @@ impl Overall {
     }
 
     fn file_ended(&self) {
-        let files = self.files.fetch_add(1, Ordering::Relaxed) + 1;
-        self.bar.set_message(format!("{files}/{} files", self.known.load(Ordering::Relaxed)));
+        self.files.fetch_add(1, Ordering::Relaxed);
+        self.tell();
+    }
+
+    fn tell(&self) {
+        let (files, known) = (self.files.load(Ordering::Relaxed), self.known.load(Ordering::Relaxed));
+        self.bar.set_message(format!("{files}/{known} files"));
     }
 }
 

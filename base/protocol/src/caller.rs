@@ -1,12 +1,11 @@
 //! Who makes a call. Every command carries its caller into the core.
 
 use crate::ids::CallId;
-use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 /// How the caller proved who it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Auth {
     /// It said so (Hadoop's SIMPLE).
     #[default]

@@ -28,7 +28,7 @@ const BATCH_ROWS: usize = 512;
 const BATCHES_AHEAD: usize = 8;
 const LOCK_POLL: Duration = Duration::from_millis(10);
 /// Bytes that must be free before a database is opened. sled changes its files then, and one that finds the disk full half-way
-/// leaves what it calls corrupt at the next start (a process test on a full disk, about one run in a hundred).
+/// leaves what it calls corrupt at the next start (seen once, on a full disk).
 const ROOM: u64 = 4 << 20;
 /// First byte of a mark's key, and of a row's.
 const MARK: u8 = 0;
@@ -69,10 +69,14 @@ fn failed(action: &'static str) -> impl Fn(sled::Error) -> JournalError {
     move |error| JournalError::Store { action, reason: error.to_string() }
 }
 
-/// Refuses a disk that is full, before anything on it is touched.
-fn require_room(dir: &Path) -> Result<(), JournalError> {
+/// Bytes that are free on the disk of `dir`.
+fn free(dir: &Path) -> Result<u64, JournalError> {
     let stat = rustix::fs::statvfs(dir).io("look at the room of", dir)?;
-    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Refuses a disk that is full, before anything on it is touched.
+fn require_room(free: u64) -> Result<(), JournalError> {
     if free >= ROOM {
         return Ok(());
     }
@@ -100,7 +104,12 @@ impl SledStore {
     /// A database that is damaged or in use.
     pub fn open(dir: &Path) -> Result<Self, JournalError> {
         durable::create_dir_synced(dir)?;
-        require_room(dir).map_err(|error| located(error, dir))?;
+        Self::open_with(dir, free(dir)?)
+    }
+
+    /// The same, in a folder that exists, on a disk with so many bytes free.
+    pub(crate) fn open_with(dir: &Path, free: u64) -> Result<Self, JournalError> {
+        require_room(free).map_err(|error| located(error, dir))?;
         let config = sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(None);
         let deadline = Deadline::after(&SystemClock, LOCK_WAIT);
         let db = loop {

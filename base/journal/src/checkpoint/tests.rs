@@ -44,6 +44,16 @@ fn expected() -> Vec<(Vec<u8>, Vec<u8>)> {
 }
 
 #[test]
+fn a_store_on_a_full_disk_is_refused_before_it_is_touched() {
+    let dir = tempfile::tempdir().unwrap();
+    let refused = SledStore::open_with(dir.path(), (4 << 20) - 1).unwrap_err().to_string();
+    assert!(refused.contains("No space left on device: 4194303 bytes are free, and 4194304 are needed"), "{refused}");
+    assert!(refused.contains(&dir.path().display().to_string()), "{refused}");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing was made");
+    assert_eq!(rows(&SledStore::open_with(dir.path(), 4 << 20).unwrap()), []);
+}
+
+#[test]
 fn the_memory_store_conforms_and_keeps_what_was_synced() {
     let store = MemoryStore::new();
     conformance(&mut store.clone());

@@ -181,8 +181,12 @@ mod tests {
             let mut paged = Paged::default();
             let mut model: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
             for (key, value) in steps {
-                // Some next to each other, others on shelves of their own.
-                let key = if key < 200 { key } else { key << 33 };
+                // Some next to each other, some in groups of their own of a few shelves, others on shelves of their own.
+                let key = match key {
+                    0..150 => key,
+                    150..225 => (key - 150) << 14,
+                    _ => key << 33,
+                };
                 match value {
                     Some((byte, len)) => {
                         let record = vec![byte; usize::from(len % 700)];

@@ -86,14 +86,20 @@ fn a_deletion_that_went_out_is_regretted_only_by_a_new_registration() {
     assert_eq!(deletes(&fleet.beat(doomed)), []);
 }
 
-#[test]
-fn the_last_replica_is_called_back_at_once() {
+/// A fleet of two, and the one that was just called back: it is to delete a replica, and the other one has become bad.
+fn called_back() -> (Fleet, usize) {
     let mut fleet = Fleet::flat(2);
     fleet.stored(block(1), 1, &[0, 1]);
     fleet.round();
     let doomed = deleted_on(&mut fleet, 2)[0];
     fleet.events(1 - doomed, &[Bad(block(1))]);
     assert!(fleet.beat_outcome(doomed).register);
+    (fleet, doomed)
+}
+
+#[test]
+fn the_last_replica_is_called_back_at_once() {
+    let (mut fleet, doomed) = called_back();
     assert!(!fleet.beat_outcome(doomed).register, "once");
     fleet.register(doomed);
     fleet.full(doomed, &[finalized(block(1))]);
@@ -102,12 +108,7 @@ fn the_last_replica_is_called_back_at_once() {
 
 #[test]
 fn a_deletion_by_an_order_of_an_earlier_registration_leaves_a_doubt() {
-    let mut fleet = Fleet::flat(2);
-    fleet.stored(block(1), 1, &[0, 1]);
-    fleet.round();
-    let doomed = deleted_on(&mut fleet, 2)[0];
-    fleet.events(1 - doomed, &[Bad(block(1))]);
-    assert!(fleet.beat_outcome(doomed).register);
+    let (mut fleet, doomed) = called_back();
     fleet.register(doomed);
     // The list was cut before the deletion that had begun was over, and is complete before the next heartbeat.
     fleet.slice(doomed, 0, 0, false, &[]);

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 type Check = (&'static str, fn(&BlockMap) -> Result<(), String>);
 
 /// Every invariant, by name.
-const CHECKS: [Check; 10] = [
+const CHECKS: [Check; 11] = [
     ("good_replicas_are_good", good_replicas_are_good),
     ("replicas_and_volumes_agree", replicas_and_volumes_agree),
     ("one_replica_a_volume", one_replica_a_volume),
@@ -21,6 +21,7 @@ const CHECKS: [Check; 10] = [
     ("hints_are_of_surplus", hints_are_of_surplus),
     ("scheduled_is_what_is_under_way", scheduled_is_what_is_under_way),
     ("readers_get_no_older_stamp", readers_get_no_older_stamp),
+    ("datanodes_are_found_and_counted", |map| map.cluster.check_indexes()),
 ];
 
 impl BlockMap {

@@ -172,12 +172,24 @@ impl Volume {
     }
 }
 
-/// Everything known by index.
+/// A rack, and the datanodes that said they are on it, dead ones included.
+#[derive(Clone, Debug)]
+struct Rack {
+    name: String,
+    nodes: Vec<NodeIx>,
+}
+
+/// Everything known by index. Of a datanode in `nodes`, `addr`, `rack`, `live` and `xceivers` change by [`Cluster::settle`],
+/// [`Cluster::set_live`] and [`Cluster::set_xceivers`] only: what is found and counted by them is kept along.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Cluster {
     pub(super) nodes: Vec<Node>,
     pub(super) volumes: Vec<Volume>,
-    racks: Vec<String>,
+    racks: Vec<Rack>,
+    hosts: HashMap<IpAddr, Vec<NodeIx>, FixedState>,
+    live: u32,
+    /// Connections of live datanodes.
+    xceivers: u64,
     node_index: HashMap<DatanodeId, NodeIx, FixedState>,
     volume_index: HashMap<StorageId, VolumeIx, FixedState>,
 }
@@ -225,20 +237,76 @@ impl Cluster {
     }
 
     pub(super) fn rack(&self, ix: RackIx) -> &str {
-        &self.racks[ix.0 as usize]
+        &self.racks[ix.0 as usize].name
     }
 
     pub(super) fn nodes(&self) -> impl Iterator<Item = (NodeIx, &Node)> {
         self.nodes.iter().enumerate().map(|(at, node)| (NodeIx(at as u32), node))
     }
 
-    pub(super) fn live(&self) -> u32 {
-        self.nodes.iter().filter(|n| n.live).count() as u32
+    /// Datanodes with their indexes.
+    pub(super) fn these<'a>(&'a self, nodes: &'a [NodeIx]) -> impl Iterator<Item = (NodeIx, &'a Node)> {
+        nodes.iter().map(|&ix| (ix, self.node(ix)))
     }
 
-    /// Live datanodes on a host, by index.
+    /// Number of live datanodes.
+    pub(super) fn live(&self) -> u32 {
+        self.live
+    }
+
+    /// Connections of all live datanodes together.
+    pub(super) fn xceivers(&self) -> u64 {
+        self.xceivers
+    }
+
+    /// Datanodes on a host, dead ones included.
+    pub(super) fn at_host(&self, ip: IpAddr) -> &[NodeIx] {
+        self.hosts.get(&ip).map_or(&[], Vec::as_slice)
+    }
+
+    /// Datanodes on a rack, dead ones included.
+    pub(super) fn at_rack(&self, rack: RackIx) -> &[NodeIx] {
+        &self.racks[rack.0 as usize].nodes
+    }
+
+    /// Live datanodes on a host.
     pub(super) fn on_host(&self, ip: IpAddr) -> impl Iterator<Item = NodeIx> {
-        self.nodes().filter(move |(_, n)| n.live && n.addr.ip == ip).map(|(ix, _)| ix)
+        self.at_host(ip).iter().copied().filter(|&ix| self.node(ix).live)
+    }
+
+    /// A datanode lives, or is dead; its connections are to be told anew.
+    pub(super) fn set_live(&mut self, ix: NodeIx, live: bool) {
+        self.set_xceivers(ix, 0);
+        let was = std::mem::replace(&mut self.node_mut(ix).live, live);
+        self.live = self.live + u32::from(live) - u32::from(was);
+    }
+
+    /// A live datanode has so many connections.
+    pub(super) fn set_xceivers(&mut self, ix: NodeIx, xceivers: u32) {
+        let before = std::mem::replace(&mut self.node_mut(ix).xceivers, xceivers);
+        self.xceivers = self.xceivers + u64::from(xceivers) - u64::from(before);
+    }
+
+    /// A datanode that is known has this address and is on this rack.
+    pub(super) fn settle(&mut self, ix: NodeIx, addr: DatanodeAddr, rack: RackIx) {
+        let node = self.node_mut(ix);
+        let host = std::mem::replace(&mut node.addr, addr).ip;
+        let from = std::mem::replace(&mut node.rack, rack);
+        if let Some(others) = self.hosts.get_mut(&host) {
+            others.retain(|&other| other != ix);
+            if others.is_empty() {
+                self.hosts.remove(&host);
+            }
+        }
+        self.racks[from.0 as usize].nodes.retain(|&other| other != ix);
+        self.index(ix);
+    }
+
+    /// Makes a datanode found by its host and its rack.
+    fn index(&mut self, ix: NodeIx) {
+        let (host, rack) = (self.node(ix).addr.ip, self.node(ix).rack);
+        self.hosts.entry(host).or_default().push(ix);
+        self.racks[rack.0 as usize].nodes.push(ix);
     }
 
     /// The index of a volume, a new one if it was never heard of.
@@ -253,9 +321,9 @@ impl Cluster {
 
     /// The index of a rack, a new one if it was never heard of.
     pub(super) fn intern_rack(&mut self, name: &str) -> RackIx {
-        let known = self.racks.iter().position(|r| r == name);
+        let known = self.racks.iter().position(|r| r.name == name);
         RackIx(known.unwrap_or_else(|| {
-            self.racks.push(name.to_owned());
+            self.racks.push(Rack { name: name.to_owned(), nodes: Vec::new() });
             self.racks.len() - 1
         }) as u32)
     }
@@ -264,7 +332,10 @@ impl Cluster {
     pub(super) fn add_node(&mut self, node: Node) -> NodeIx {
         let ix = NodeIx(self.nodes.len() as u32);
         self.node_index.insert(node.id, ix);
+        self.live += u32::from(node.live);
+        self.xceivers += u64::from(node.xceivers);
         self.nodes.push(node);
+        self.index(ix);
         ix
     }
 
@@ -284,5 +355,22 @@ impl Cluster {
     pub(super) fn replica_place(&self, ix: VolumeIx) -> Option<ReplicaPlace> {
         let node = self.node(self.node_of(ix)?);
         Some(ReplicaPlace { datanode: node.id, storage: self.volume(ix).id, addr: node.addr.clone() })
+    }
+
+    /// Whether what is kept along with the datanodes is what they say; for [`super::check`].
+    pub(super) fn check_indexes(&self) -> Result<(), String> {
+        let live = self.nodes.iter().filter(|n| n.live);
+        let counted = (live.clone().count() as u32, live.map(|n| u64::from(n.xceivers)).sum());
+        if counted != (self.live, self.xceivers) {
+            return Err(format!("{counted:?} live and their connections, not {:?}", (self.live, self.xceivers)));
+        }
+        let entries = |lists: &mut dyn Iterator<Item = &Vec<NodeIx>>| lists.map(Vec::len).sum::<usize>();
+        let listed = (entries(&mut self.hosts.values()), entries(&mut self.racks.iter().map(|rack| &rack.nodes)));
+        let found =
+            |(ix, n): &(NodeIx, &Node)| self.at_host(n.addr.ip).contains(ix) && self.at_rack(n.rack).contains(ix);
+        if listed != (self.nodes.len(), self.nodes.len()) || !self.nodes().all(|node| found(&node)) {
+            return Err(format!("{listed:?} by host and rack, of {}", self.nodes.len()));
+        }
+        Ok(())
     }
 }

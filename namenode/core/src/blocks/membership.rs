@@ -53,9 +53,9 @@ impl BlockMap {
             return Outcome { register: true, ..Outcome::default() };
         };
         let heard = self.now;
+        self.cluster.set_xceivers(ix, request.xceivers);
         let node = self.cluster.node_mut(ix);
         node.heard = heard;
-        node.xceivers = request.xceivers;
         node.copies = request.copies;
         node.copies_handed = 0;
         let mut register = false;
@@ -108,12 +108,9 @@ impl BlockMap {
 
     /// A datanode under another id at the same address is no more: one port has one owner.
     fn bury_predecessors(&mut self, request: &RegisterRequest) {
-        let same = |n: &Node| {
-            n.id != request.datanode
-                && n.addr.ip == request.addr.ip
-                && n.addr.transfer_port == request.addr.transfer_port
-        };
-        let gone: Vec<NodeIx> = self.cluster.nodes().filter(|(_, n)| same(n)).map(|(ix, _)| ix).collect();
+        let same = |n: &Node| n.id != request.datanode && n.addr.transfer_port == request.addr.transfer_port;
+        let there = self.cluster.at_host(request.addr.ip).iter().copied();
+        let gone: Vec<NodeIx> = there.filter(|&ix| same(self.cluster.node(ix))).collect();
         for ix in gone {
             self.give_up(ix);
         }
@@ -128,9 +125,10 @@ impl BlockMap {
             if self.cluster.node(ix).rack != rack {
                 self.reconsider(ix); // Its blocks may be misplaced now, or no longer.
             }
+            self.cluster.settle(ix, request.addr.clone(), rack);
+            self.cluster.set_live(ix, true);
             let node = self.cluster.node_mut(ix);
-            (node.addr, node.rack, node.epoch) = (request.addr.clone(), rack, epoch);
-            (node.live, node.heard) = (true, heard);
+            (node.epoch, node.heard) = (epoch, heard);
             (node.copies, node.copies_handed) = (0, 0);
             node.recalled = false;
             return ix;
@@ -223,10 +221,10 @@ impl BlockMap {
     /// A datanode is dead until it registers again. What is on one that is to be away for maintenance is not given up.
     pub(super) fn bury(&mut self, ix: NodeIx) {
         self.cancel_copies_from(ix);
+        self.cluster.set_live(ix, false);
         let node = self.cluster.node_mut(ix);
-        node.live = false;
         node.recover.clear();
-        (node.xceivers, node.copies, node.copies_handed) = (0, 0, 0);
+        (node.copies, node.copies_handed) = (0, 0);
         let resting = matches!(node.admin, Admin::Resting { .. });
         for volume in node.volumes.clone() {
             if resting && !self.cluster.volume(volume).usage.failed {

@@ -7,6 +7,7 @@ use super::mix::Mix;
 use super::types::TargetRequest;
 use crate::api::Place;
 use mammoth_protocol::StorageId;
+use std::net::IpAddr;
 
 /// Connections that a datanode may have beside twice the average before others are preferred: on an idle cluster the average
 /// says nothing.
@@ -22,6 +23,17 @@ struct Candidate<'a> {
     stale: bool,
     /// Many more connections than the average.
     busy: bool,
+}
+
+/// Where datanodes are looked for.
+#[derive(Clone, Copy)]
+enum Among {
+    /// Everywhere, and most are likely to fit.
+    Most,
+    /// Everywhere.
+    All,
+    Host(IpAddr),
+    Rack(RackIx),
 }
 
 /// A placement being made.
@@ -53,8 +65,7 @@ impl BlockMap {
     /// Connections above which a datanode is busy.
     fn busy_above(&self) -> u64 {
         let live = u64::from(self.cluster.live().max(1));
-        let total: u64 = self.cluster.nodes.iter().filter(|n| n.live).map(|n| u64::from(n.xceivers)).sum();
-        2 * total / live + u64::from(XCEIVERS_SLACK)
+        2 * self.cluster.xceivers() / live + u64::from(XCEIVERS_SLACK)
     }
 }
 
@@ -102,7 +113,7 @@ impl<'a> Placement<'a> {
     fn favored(&mut self) {
         for name in &self.request.favored {
             if self.targets.len() < self.request.count {
-                self.take(false, |c| !c.stale && answers_to(c.node, name));
+                self.take(Among::All, |c| !c.stale && answers_to(c.node, name));
             }
         }
     }
@@ -113,23 +124,29 @@ impl<'a> Placement<'a> {
         let ruled = match *self.racks.as_slice() {
             [] => {
                 let writer = self.request.writer;
-                writer.is_some() && self.take(false, |c| fit(c) && Some(c.node.addr.ip) == writer)
+                writer.is_some_and(|writer| self.take(Among::Host(writer), fit))
             }
-            [first] => self.take(true, |c| fit(c) && c.node.rack != first),
-            [first, second] if first == second => self.take(true, |c| fit(c) && c.node.rack != first),
-            [_, second] => self.take(false, |c| fit(c) && c.node.rack == second),
+            [first] => self.take(Among::Most, |c| fit(c) && c.node.rack != first),
+            [first, second] if first == second => self.take(Among::Most, |c| fit(c) && c.node.rack != first),
+            [_, second] => self.take(Among::Rack(second), fit),
             _ => {
                 let (racks, max) = (self.racks.clone(), self.rack_max());
-                self.take(true, |c| fit(c) && racks.iter().filter(|&&r| r == c.node.rack).count() < max)
+                self.take(Among::Most, |c| fit(c) && racks.iter().filter(|&&r| r == c.node.rack).count() < max)
             }
         };
-        ruled || self.take(true, fit)
+        ruled || self.take(Among::Most, fit)
     }
 
-    /// Takes one of the datanodes that `fit` admits, at random, a busy one only if all are. `many`: most are likely to fit.
-    fn take(&mut self, many: bool, fit: impl Fn(&Candidate<'_>) -> bool) -> bool {
-        let tried = if many { self.try_some(&fit) } else { None };
-        let Some((ix, node)) = tried.or_else(|| self.look_at_all(&fit)) else { return false };
+    /// Takes one of the datanodes that `fit` admits, at random, a busy one only if all are.
+    fn take(&mut self, among: Among, fit: impl Fn(&Candidate<'_>) -> bool) -> bool {
+        let cluster = &self.map.cluster;
+        let found = match among {
+            Among::Most => self.try_some(&fit).or_else(|| self.look_at(self.map.cluster.nodes(), &fit)),
+            Among::All => self.look_at(cluster.nodes(), &fit),
+            Among::Host(ip) => self.look_at(cluster.these(cluster.at_host(ip)), &fit),
+            Among::Rack(rack) => self.look_at(cluster.these(cluster.at_rack(rack)), &fit),
+        };
+        let Some((ix, node)) = found else { return false };
         let volumes: Vec<VolumeIx> = self.room_on(node).collect();
         let Some(&volume) = self.mix.pick(&volumes) else { return false };
         self.taken.push(ix);
@@ -154,9 +171,13 @@ impl<'a> Placement<'a> {
         None
     }
 
-    fn look_at_all(&mut self, fit: &impl Fn(&Candidate<'_>) -> bool) -> Option<(NodeIx, &'a Node)> {
+    fn look_at(
+        &mut self,
+        nodes: impl Iterator<Item = (NodeIx, &'a Node)>,
+        fit: &impl Fn(&Candidate<'_>) -> bool,
+    ) -> Option<(NodeIx, &'a Node)> {
         let (mut idle, mut busy) = (Vec::new(), Vec::new());
-        for (ix, node) in self.map.cluster.nodes() {
+        for (ix, node) in nodes {
             if let Some(candidate) = self.candidate(ix, node).filter(|c| fit(c)) {
                 if candidate.busy { &mut busy } else { &mut idle }.push((ix, node));
             }

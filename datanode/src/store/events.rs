@@ -13,11 +13,16 @@ use std::time::Duration;
 const PENDING_MAX: usize = 500_000;
 /// How long an event that nobody waits for goes on waiting for one that somebody does, to travel in the same report.
 const PATIENCE: Duration = Duration::from_millis(50);
+/// The same, of an event that somebody may wait for, but will probably hear of from another datanode.
+const SHORT_PATIENCE: Duration = Duration::from_millis(10);
 
-/// Whether somebody waits for the namenode to hear of it, as a writer does for the end of its block. That a replica was begun,
-/// or is gone, HDFS's datanodes tell with their next heartbeat.
-const fn is_urgent(event: &ReplicaEvent) -> bool {
-    !matches!(event, ReplicaEvent::Receiving(_) | ReplicaEvent::Deleted(_))
+/// How long an event may wait. Not at all if somebody waits for the namenode to hear of it, as a writer does for the end of its
+/// block. That a replica was begun, or is gone, HDFS's datanodes tell with their next heartbeat.
+const fn patience(event: &ReplicaEvent) -> Duration {
+    match event {
+        ReplicaEvent::Receiving(_) | ReplicaEvent::Deleted(_) => PATIENCE,
+        _ => Duration::ZERO,
+    }
 }
 
 /// Hands events to all queues.
@@ -35,8 +40,17 @@ impl EventHub {
     }
 
     pub(crate) fn push(&self, storage: StorageId, event: ReplicaEvent) {
+        self.push_within(storage, event, patience(&event));
+    }
+
+    /// As [`Self::push`], of an event like which another datanode has just told one.
+    pub(crate) fn push_second(&self, storage: StorageId, event: ReplicaEvent) {
+        self.push_within(storage, event, SHORT_PATIENCE);
+    }
+
+    fn push_within(&self, storage: StorageId, event: ReplicaEvent, patience: Duration) {
         for queue in self.queues.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            queue.push(storage, event);
+            queue.push(storage, event, patience);
         }
     }
 }
@@ -52,8 +66,8 @@ pub(crate) struct EventQueue {
 struct Pending {
     events: BTreeMap<StorageId, Vec<ReplicaEvent>>,
     count: usize,
-    /// One of them cannot wait.
-    urgent: bool,
+    /// How long the least patient of them waits.
+    patience: Duration,
     overflow: bool,
     woken: bool,
 }
@@ -63,15 +77,17 @@ impl EventQueue {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn push(&self, storage: StorageId, event: ReplicaEvent) {
+    fn push(&self, storage: StorageId, event: ReplicaEvent, patience: Duration) {
         let mut pending = self.lock();
         if pending.count >= PENDING_MAX {
             pending.events.clear();
             pending.count = 0;
             pending.overflow = true;
         }
-        let wakes = pending.count == 0 || (is_urgent(&event) && !pending.urgent);
-        pending.urgent |= is_urgent(&event);
+        let wakes = pending.count == 0 || patience < pending.patience;
+        if wakes {
+            pending.patience = patience;
+        }
         pending.events.entry(storage).or_default().push(event);
         pending.count += 1;
         drop(pending);
@@ -94,7 +110,6 @@ impl EventQueue {
         }
         pending.count = pending.count.saturating_sub(max - left);
         pending.events.retain(|_, events| !events.is_empty());
-        pending.urgent &= pending.count > 0;
         taken
     }
 
@@ -103,7 +118,7 @@ impl EventQueue {
         let mut pending = self.lock();
         pending.events.clear();
         pending.count = 0;
-        (pending.urgent, pending.overflow) = (false, false);
+        pending.overflow = false;
     }
 
     /// Whether events were dropped since the last call.
@@ -123,9 +138,18 @@ impl EventQueue {
         let idle = |pending: &mut Pending| pending.count == 0 && !pending.woken;
         let (pending, _) =
             self.changed.wait_timeout_while(self.lock(), timeout, idle).unwrap_or_else(PoisonError::into_inner);
-        let patient = |pending: &mut Pending| pending.count > 0 && !pending.urgent && !pending.woken;
-        let (mut pending, _) =
-            self.changed.wait_timeout_while(pending, PATIENCE, patient).unwrap_or_else(PoisonError::into_inner);
+        let mut pending = pending;
+        loop {
+            // From now on, not from when it happened: one that was late for the last report waits for others anew.
+            let patience = pending.patience;
+            let patient = |p: &mut Pending| p.count > 0 && !p.woken && !patience.is_zero() && p.patience >= patience;
+            let (next, waited) =
+                self.changed.wait_timeout_while(pending, patience, patient).unwrap_or_else(PoisonError::into_inner);
+            pending = next;
+            if waited.timed_out() || pending.count == 0 || pending.woken || pending.patience.is_zero() {
+                break;
+            }
+        }
         pending.woken = false;
     }
 }
@@ -168,8 +192,31 @@ mod tests {
         queue.wait(Duration::from_secs(60));
         let waited = Duration::from_nanos(SystemClock.monotonic_ns() - began_ns);
         assert!(waited >= PATIENCE && waited < Duration::from_secs(60), "{waited:?}");
-        hub.push(one, received(1));
+        hub.push_second(one, received(1));
+        hub.push(one, received(2));
         queue.wait(Duration::from_secs(60));
-        assert_eq!(queue.take(10), [(one, vec![begun, received(1)])]);
+        assert_eq!(queue.take(10), [(one, vec![begun, received(1), received(2)])]);
+    }
+
+    #[test]
+    fn the_second_to_tell_waits_for_a_moment() {
+        let hub = EventHub::default();
+        let queue = hub.subscribe();
+        let one = StorageId(Uuid(1));
+        let waited = |queue: &EventQueue| {
+            let began_ns = SystemClock.monotonic_ns();
+            queue.wait(Duration::from_secs(60));
+            Duration::from_nanos(SystemClock.monotonic_ns() - began_ns)
+        };
+        hub.push_second(one, received(1));
+        let alone = waited(&queue);
+        assert!(alone >= SHORT_PATIENCE && alone < Duration::from_secs(60), "{alone:?}");
+        queue.take(10);
+        std::thread::scope(|scope| {
+            hub.push(one, ReplicaEvent::Receiving(Block::default()));
+            scope.spawn(|| hub.push_second(one, received(2)));
+            assert!(waited(&queue) >= SHORT_PATIENCE);
+        });
+        assert_eq!(queue.take(10).iter().map(|(_, events)| events.len()).sum::<usize>(), 2);
     }
 }

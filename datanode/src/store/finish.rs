@@ -22,11 +22,21 @@ impl Store {
     /// The replica belongs to somebody else by now, or the disk fails.
     pub(crate) fn finalize(&self, ticket: &Ticket, sync: bool) -> Result<Block> {
         let mut state = ticket.entry.lock();
-        if !ticket.holds(state.replica.as_ref()) {
-            return Err(ticket.fenced());
-        }
-        let replica = state.replica.as_mut().ok_or_else(|| ticket.fenced())?;
+        let replica = ticket.replica(&mut state)?;
         self.finalize_replica(replica, replica.stamp, sync)
+    }
+
+    /// As [`Self::finalize`], of a replica in a pipeline of which the next datanode has finalized its own: it has told the
+    /// namenode by now, so this one need not hurry.
+    ///
+    /// # Errors
+    /// As [`Self::finalize`].
+    pub(crate) fn finalize_second(&self, ticket: &Ticket, sync: bool) -> Result<Block> {
+        let mut state = ticket.entry.lock();
+        let replica = ticket.replica(&mut state)?;
+        let block = self.settle_finalized(replica, replica.stamp, sync)?;
+        self.events.push_second(replica.volume.id, ReplicaEvent::Received(block));
+        Ok(block)
     }
 
     /// Whether finalizing makes durable anyway.
@@ -40,10 +50,7 @@ impl Store {
     /// As [`Self::finalize`].
     pub(crate) fn finalize_moved(&self, ticket: &Ticket, sync: bool, from: DatanodeId) -> Result<Block> {
         let mut state = ticket.entry.lock();
-        if !ticket.holds(state.replica.as_ref()) {
-            return Err(ticket.fenced());
-        }
-        let replica = state.replica.as_mut().ok_or_else(|| ticket.fenced())?;
+        let replica = ticket.replica(&mut state)?;
         let block = self.settle_finalized(replica, replica.stamp, sync)?;
         self.events.push(replica.volume.id, ReplicaEvent::Moved { block, from });
         Ok(block)
@@ -73,10 +80,7 @@ impl Store {
     /// Another length than the sender announced; the replica belongs to somebody else by now; the disk fails.
     pub(crate) fn convert_to_rbw(&self, ticket: &Ticket, expected_len: u64) -> Result<Block> {
         let mut state = ticket.entry.lock();
-        if !ticket.holds(state.replica.as_ref()) {
-            return Err(ticket.fenced());
-        }
-        let replica = state.replica.as_mut().ok_or_else(|| ticket.fenced())?;
+        let replica = ticket.replica(&mut state)?;
         let block = replica.block();
         let tide = ticket.writing.progress();
         if tide.on_disk != expected_len {

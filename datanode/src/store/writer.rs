@@ -4,8 +4,8 @@
 //! packet begins or ends within a chunk, the chunk's checksum is computed anew from what the disk already has of it.
 
 use super::Store;
-use super::map::Entry;
-use super::replica::{State, Writing};
+use super::map::{Entry, EntryState};
+use super::replica::{Replica, State, Writing};
 use super::verify::{Files, sum_position};
 use super::volume::{Promise, Volume, footprint};
 use crate::error::{DatanodeError, DiskContext, Result};
@@ -39,11 +39,17 @@ impl Ticket {
     }
 
     /// Whether the replica still belongs to this writer.
-    pub(crate) fn holds(&self, state: Option<&super::replica::Replica>) -> bool {
+    pub(crate) fn holds(&self, state: Option<&Replica>) -> bool {
         state.is_some_and(|replica| {
             let same = replica.state.writing().is_some_and(|writing| Arc::ptr_eq(writing, &self.writing));
             same && replica.stamp == self.block.stamp
         })
+    }
+
+    /// The replica, which must still belong to this writer.
+    pub(super) fn replica<'a>(&self, state: &'a mut EntryState) -> Result<&'a mut Replica> {
+        let held = self.holds(state.replica.as_ref());
+        state.replica.as_mut().filter(|_| held).ok_or_else(|| self.fenced())
     }
 
     pub(crate) fn fenced(&self) -> DatanodeError {

@@ -7,6 +7,7 @@
 use crate::error::{DatanodeError, Result, chain};
 use crate::store::{Store, Ticket};
 use mammoth_net::data::{DataReader, DataWriter};
+use mammoth_protocol::Block;
 use mammoth_protocol::datatransfer::ack;
 use mammoth_protocol::hadoop::hdfs::{PipelineAckProto, Status};
 use std::borrow::BorrowMut;
@@ -52,7 +53,7 @@ impl<'a, W: BorrowMut<DataWriter<TcpStream>>> Responder<'a, W> {
         if outcome.is_ok() {
             self.ticket.set_acked(due.end);
             if due.last
-                && let Err(error) = self.store.finalize(self.ticket, due.sync || self.store.sync_on_close())
+                && let Err(error) = self.finalize(due.sync, behind.is_some())
             {
                 tracing::warn!(block = %self.ticket.block, error = %chain(&error), "replica not finalized");
                 own = Status::Error;
@@ -62,6 +63,12 @@ impl<'a, W: BorrowMut<DataWriter<TcpStream>>> Responder<'a, W> {
         ack::fill(&mut self.ack, due.seqno, own, behind.filter(|_| own == Status::Success));
         self.output.borrow_mut().send_message(&self.ack)?;
         outcome
+    }
+
+    /// The block is complete; `behind`: on the nodes behind this one already.
+    fn finalize(&self, sync: bool, behind: bool) -> Result<Block> {
+        let sync = sync || self.store.sync_on_close();
+        if behind { self.store.finalize_second(self.ticket, sync) } else { self.store.finalize(self.ticket, sync) }
     }
 
     /// The pipeline ends here: the client was told why.

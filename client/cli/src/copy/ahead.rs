@@ -1,7 +1,7 @@
 //! Copying with two hands: one thread reads the next pieces while the caller writes the last one. On a large file that is the
 //! difference between the sum of both and the larger of both.
 
-use super::engine::pump;
+use super::engine::pump_through;
 use crate::fault::Fault;
 use mammoth_platform::{IoBuffer, PlatformError};
 use std::io::{self, ErrorKind, Read, Write};
@@ -9,6 +9,8 @@ use std::sync::mpsc::{self, Receiver, SyncSender};
 
 /// Bytes of a piece: few enough to stay in a core's cache between the two hands.
 const PIECE_BYTES: usize = 512 << 10;
+/// Bytes of the smallest buffer.
+const SMALLEST_BYTES: usize = 16 << 10;
 /// Pieces between reader and writer.
 const PIECES: usize = 4;
 /// Files up to this size are not worth a thread.
@@ -31,7 +33,10 @@ pub(super) fn copy(
     mut each: impl FnMut(u64) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
     if len <= SMALL_BYTES {
-        return pump(input_name, &mut *input, output_name, output, each);
+        // As much as the file has, and a byte to find its end with: most of a large buffer would be zeros for nothing. Some files
+        // have more than they say, such as those of /proc.
+        let room = usize::try_from(len + 1).unwrap_or(PIECE_BYTES).clamp(SMALLEST_BYTES, PIECE_BYTES);
+        return pump_through(&mut IoBuffer::new(room), input_name, &mut *input, output_name, output, each);
     }
     let (full, pieces) = mpsc::sync_channel(PIECES);
     let (empty, free) = mpsc::sync_channel(PIECES);

@@ -213,11 +213,22 @@ pub(crate) fn pump(
     input: &mut dyn Read,
     output_name: &str,
     output: &mut (impl Write + ?Sized),
+    each: impl FnMut(u64) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    pump_through(&mut IoBuffer::new(BUFFER_BYTES), input_name, input, output_name, output, each)
+}
+
+/// As [`pump`], through this memory.
+pub(super) fn pump_through(
+    buffer: &mut [u8],
+    input_name: &str,
+    input: &mut dyn Read,
+    output_name: &str,
+    output: &mut (impl Write + ?Sized),
     mut each: impl FnMut(u64) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
-    let mut buffer = IoBuffer::new(BUFFER_BYTES);
     loop {
-        let count = match input.read(&mut buffer) {
+        let count = match input.read(buffer) {
             Ok(0) => return Ok(()),
             Ok(count) => count,
             Err(e) if e.kind() == ErrorKind::Interrupted => continue,

@@ -2,6 +2,10 @@
 
 use super::{BadPattern, Pattern, unquote};
 
+/// Most patterns that the braces of one may stand for, and their bytes together: thirty pairs of `{/a,/b}` stand for a milliard.
+const ALTERNATIVES_MAX: usize = 10_000;
+const ALTERNATIVES_BYTES: usize = 1 << 20;
+
 /// Something with folders that can be asked and listed. Paths are absolute, without a trailing slash but for the root.
 pub(crate) trait Lister {
     /// What is known about one path.
@@ -116,7 +120,12 @@ fn or_root(folder: &str) -> &str {
 fn flatten(pattern: &str) -> Result<Vec<String>, BadPattern> {
     let mut done = Vec::new();
     let mut open = vec![pattern.to_owned()];
+    // Of all texts in both.
+    let mut bytes = pattern.len();
     while let Some(text) = open.pop() {
+        if done.len() + open.len() > ALTERNATIVES_MAX || bytes > ALTERNATIVES_BYTES {
+            return Err(BadPattern::new("More than 10000 alternatives, or 1 MiB of them,", 0, pattern));
+        }
         match outer_braces_with_slash(&text)? {
             None => done.push(text),
             Some((start, end)) => {
@@ -126,6 +135,7 @@ fn flatten(pattern: &str) -> Result<Vec<String>, BadPattern> {
                 let mut expanded: Vec<String> =
                     split_alternatives(inside).map(|part| format!("{before}{part}{}", &after[1..])).collect();
                 expanded.reverse();
+                bytes = bytes + expanded.iter().map(String::len).sum::<usize>() - text.len();
                 open.extend(expanded);
             }
         }

@@ -54,6 +54,31 @@ fn bad_patterns_are_named() {
 }
 
 #[test]
+fn braces_do_not_multiply_without_end() {
+    struct Empty;
+    impl Lister for Empty {
+        type Entry = ();
+        type Error = BadPattern;
+        fn entry(&mut self, _: &str) -> Result<Option<()>, BadPattern> {
+            Ok(None)
+        }
+        fn entries(&mut self, _: &str) -> Result<Vec<(String, ())>, BadPattern> {
+            Ok(Vec::new())
+        }
+        fn is_folder((): &()) -> bool {
+            false
+        }
+    }
+    let expanded = |pattern: &str| expand(&mut Empty, pattern, str::to_owned);
+    assert_eq!(expanded(&"{/a,/b}".repeat(13)), Ok(Matches::Found(Vec::new())), "8,192 paths");
+    let long = format!("{}{}", "/x".repeat(100_000), "{/a,/b}".repeat(4));
+    for pattern in ["{/a,/b}".repeat(30), long] {
+        let told = expanded(&pattern).unwrap_err().to_string();
+        assert!(told.starts_with("Illegal file pattern: More than 10000 alternatives, or 1 MiB of them, at pos 0: `"));
+    }
+}
+
+#[test]
 fn only_characters_of_meaning_count_as_wildcards() {
     for (pattern, is_wild) in
         [("a", false), ("a\\*b", false), ("a}b", false), ("a*", true), ("{a}", true), ("[a]", true)]

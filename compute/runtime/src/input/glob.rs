@@ -4,8 +4,9 @@
 //! Braces are written out first, as they may hold slashes; then one name at a time is matched, in time proportional to the
 //! product of the lengths at worst.
 
-/// Most patterns that the braces of one may stand for.
+/// Most patterns that the braces of one may stand for, and their bytes together.
 const ALTERNATIVES_MAX: usize = 10_000;
+const ALTERNATIVES_BYTES: usize = 1 << 20;
 
 /// Whether a text has a character that means something.
 pub(super) fn has_wildcard(text: &str) -> bool {
@@ -37,14 +38,17 @@ pub(super) fn unquote(text: &str) -> String {
 pub(super) fn alternatives(pattern: &str) -> Result<Vec<String>, String> {
     let mut done = Vec::new();
     let mut open = vec![pattern.to_owned()];
+    // Of all texts in both.
+    let mut bytes = pattern.len();
     while let Some(text) = open.pop() {
-        if done.len() + open.len() > ALTERNATIVES_MAX {
-            return Err(format!("more than {ALTERNATIVES_MAX} alternatives"));
+        if done.len() + open.len() > ALTERNATIVES_MAX || bytes > ALTERNATIVES_BYTES {
+            return Err(format!("more than {ALTERNATIVES_MAX} alternatives, or {ALTERNATIVES_BYTES} bytes of them"));
         }
         match first_braces(&text)? {
             None => done.push(text),
             Some((before, inside, after)) => {
                 let written: Vec<String> = inside.iter().map(|part| format!("{before}{part}{after}")).collect();
+                bytes = bytes + written.iter().map(String::len).sum::<usize>() - text.len();
                 open.extend(written.into_iter().rev());
             }
         }

@@ -57,6 +57,9 @@ fn patterns_match_whole_names() {
         assert!(!matches(pattern, name), "{pattern} {name}");
     }
     assert_eq!(alternatives("a{b,{c,d}e}f").unwrap(), ["abf", "acef", "adef"]);
+    for pattern in ["{a,b}".repeat(30), format!("{}{}", "x".repeat(200_000), "{a,b}".repeat(4))] {
+        assert!(alternatives(&pattern).unwrap_err().contains("more than 10000 alternatives"));
+    }
     assert!(NamePattern::compile("[z-a]").is_err());
     let slow = format!("{}b", "*a".repeat(30));
     assert!(!matches(&slow, &"a".repeat(200)), "and it ends before the universe does");

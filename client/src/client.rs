@@ -9,6 +9,7 @@ use crate::rpc::namenode::{CallOptions, Namenode};
 use crate::rpc::retry::Backoff;
 use crate::types::{BlockLocations, CreateOptions, FileStatus, HedgedReads, ListingPage, RenameOptions};
 use crate::writer::FileWriter;
+use mammoth_net::data::IdleStreams;
 use mammoth_protocol::hadoop::hdfs;
 use mammoth_protocol::limits::BYTES_PER_CHECKSUM;
 use mammoth_protocol::{DfsPath, ErrorCode, Uuid};
@@ -31,6 +32,8 @@ pub(crate) struct ClientShared {
     pub(crate) leases: Arc<Leases>,
     pub(crate) short_circuit: ShortCircuit,
     pub(crate) hedging: Hedging,
+    /// Connections to datanodes over which blocks were written.
+    pub(crate) idle: IdleStreams,
 }
 
 impl DfsClient {
@@ -54,7 +57,8 @@ impl DfsClient {
         let leases = Leases::new(Arc::clone(&namenode), name.clone(), config.lease_renew_interval);
         let short_circuit = ShortCircuit::default();
         let (leases, hedging) = (Arc::new(leases), Hedging::default());
-        let shared = ClientShared { config, namenode, name, client_id, leases, short_circuit, hedging };
+        let idle = IdleStreams::default();
+        let shared = ClientShared { config, namenode, name, client_id, leases, short_circuit, hedging, idle };
         Ok(Self { shared: Arc::new(shared) })
     }
 

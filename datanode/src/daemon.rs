@@ -11,7 +11,7 @@ use crate::registration::Registration;
 use crate::report::Reporter;
 use crate::store::{LockedVolumes, Opening, ScrubRules, Store, StoreRules};
 use crate::transfer::{Balance, Context, Counters, Server, Sockets};
-use mammoth_net::data::domain;
+use mammoth_net::data::{IdleStreams, domain};
 use mammoth_platform::settings::{Addr, Key};
 use mammoth_platform::{Clock, Entropy, Shutdown, SystemClock, SystemEntropy, Workers, keys, process};
 use mammoth_protocol::internal::{ClusterIdentity, DatanodeAddr};
@@ -278,6 +278,7 @@ fn share(config: DatanodeConfig, components: Components, locked: LockedVolumes, 
         balance: Balance::new(Arc::clone(&clock), shutdown.clone(), config.moves_max, config.balance_rate),
         sockets: Arc::new(Sockets::default()),
         local_sockets: Arc::new(Sockets::default()),
+        idle: IdleStreams::default(),
     });
     let orders = Orders {
         workers: workers.clone(),

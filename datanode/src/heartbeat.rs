@@ -88,6 +88,7 @@ impl Heartbeat {
     fn beat(&mut self) -> Result<(), Trouble> {
         let Some(epoch) = self.registration.epoch() else { return self.register() };
         let store = self.store()?;
+        self.shared.transfers.idle.expire();
         let request = HeartbeatRequest {
             datanode: store.datanode,
             epoch,

@@ -11,11 +11,13 @@
 mod connect;
 pub mod domain;
 mod error;
+mod idle;
 mod reader;
 mod writer;
 
 pub use connect::{DataStream, SocketOptions, connect, datanode_addrs};
 pub use error::DataError;
+pub use idle::IdleStreams;
 pub use reader::{DataReader, Packet};
 pub use writer::DataWriter;
 

@@ -45,6 +45,8 @@ pub(crate) enum Fault {
     CutReadAfter(usize),
     /// A read stops after so many packets, and the connection stays.
     StallReadAfter(usize),
+    /// The node hangs up at the second request over a connection.
+    HangUpWhenReused,
     /// A byte at this position of the block is not what its checksum says.
     Flip(u64),
 }
@@ -60,6 +62,9 @@ struct State {
     read_statuses: u32,
     stalled: u32,
     let_go: u32,
+    /// Connections over which a block was written serve further requests.
+    keeps: bool,
+    accepted: u32,
 }
 
 pub(crate) struct FakeDatanode {
@@ -74,6 +79,11 @@ impl<E: std::error::Error> From<E> for Gone {
     fn from(_: E) -> Self {
         Self
     }
+}
+
+/// Whatever came of it, the connection closes.
+fn served_once(_: Result<(), Gone>) -> bool {
+    false
 }
 
 impl FakeDatanode {
@@ -147,6 +157,16 @@ impl FakeDatanode {
         self.state().let_go
     }
 
+    /// From now on, connections over which a block was written serve further requests.
+    pub(crate) fn keep_connections(&self) {
+        self.state().keeps = true;
+    }
+
+    /// Connections so far.
+    pub(crate) fn accepted(&self) -> u32 {
+        self.state().accepted
+    }
+
     /// Ends all connections; new ones are taken.
     pub(crate) fn drop_connections(&self) {
         for stream in self.state().connections.drain(..) {
@@ -185,15 +205,26 @@ impl FakeDatanode {
                 return None;
             }
             state.connections.push(stream.try_clone().ok()?);
+            state.accepted += 1;
         }
         let mut stream = DataStream::new(stream).ok()?;
-        let _ = match stream.reader.read_op().ok()?? {
-            OpRequest::WriteBlock(request) => self.write(&mut stream, &request),
-            OpRequest::ReadBlock(request) => self.read(&mut stream, &request),
-            OpRequest::TransferBlock(request) => self.transfer(&mut stream, &request),
-            OpRequest::BlockChecksum(request) => self.checksum(&mut stream, &request),
-            _ => Ok(()),
-        };
+        let mut served = 0;
+        while let Ok(Some(request)) = stream.reader.read_op() {
+            if served > 0 && self.take_fault(|fault| *fault == Fault::HangUpWhenReused).is_some() {
+                break;
+            }
+            let kept = match request {
+                OpRequest::WriteBlock(request) => self.write(&mut stream, &request).is_ok() && self.state().keeps,
+                OpRequest::ReadBlock(request) => served_once(self.read(&mut stream, &request)),
+                OpRequest::TransferBlock(request) => served_once(self.transfer(&mut stream, &request)),
+                OpRequest::BlockChecksum(request) => served_once(self.checksum(&mut stream, &request)),
+                _ => false,
+            };
+            if !kept {
+                break;
+            }
+            served += 1;
+        }
         let _ = stream.writer.stream().shutdown(Shutdown::Both);
         Some(())
     }

@@ -12,8 +12,14 @@ use mammoth_protocol::hadoop::hdfs::PipelineAckProto;
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// Reads acknowledgements of a pipeline of `nodes` datanodes to their end. `limit` is how long one may be due.
-pub(super) fn run(mut reader: DataReader<TcpStream>, queue: &Queue, nodes: usize, limit: Duration) {
+/// Reads acknowledgements of a pipeline of `nodes` datanodes to their end. `limit` is how long one may be due. Gives the
+/// reader back if all went well.
+pub(super) fn run(
+    mut reader: DataReader<TcpStream>,
+    queue: &Queue,
+    nodes: usize,
+    limit: Duration,
+) -> Option<DataReader<TcpStream>> {
     let mut message = PipelineAckProto::default();
     loop {
         let outcome = match reader.read_ack(&mut message) {
@@ -26,8 +32,11 @@ pub(super) fn run(mut reader: DataReader<TcpStream>, queue: &Queue, nodes: usize
         };
         match outcome {
             Ok(false) => {}
-            Ok(true) => return,
-            Err(trouble) => return queue.report(trouble),
+            Ok(true) => return Some(reader),
+            Err(trouble) => {
+                queue.report(trouble);
+                return None;
+            }
         }
     }
 }

@@ -167,13 +167,6 @@ pub(super) fn set_up(
     let Some((first, rest)) = block.targets.split_first() else {
         return Err(SetupFailure { node: 0, cause: "no datanode".to_owned() });
     };
-    let options = socket_options(&shared.config, block.targets.len());
-    let stream = connect_node(&shared.config, &first.node, &options).map_err(at_first)?;
-    let handle = stream.try_clone().map_err(|error| at_first(error.into()))?;
-    if !queue.set_socket(Some(handle)) {
-        return Err(SetupFailure { node: 0, cause: "the writer was dropped".to_owned() });
-    }
-    let mut stream = DataStream::new(stream).map_err(|error| at_first(error.into()))?;
     let pipeline_size = u32::try_from(block.targets.len()).unwrap_or(u32::MAX);
     // A datanode without room for a whole block says so now, while another one can still be had.
     let expected = match stage {
@@ -199,10 +192,47 @@ pub(super) fn set_up(
         storage_id: Some(first.storage_id.clone()),
         target_storage_ids: rest.iter().map(|target| target.storage_id.clone()).collect(),
     };
-    stream.writer.send_op(&OpRequest::WriteBlock(Box::new(request))).map_err(at_first)?;
-    let response: BlockOpResponseProto = stream.reader.read_message("pipeline setup answer").map_err(at_first)?;
-    check_setup(&response, &block.targets)?;
-    Ok(stream)
+    let request = OpRequest::WriteBlock(Box::new(request));
+    // Of a new block nothing is anywhere yet, so that a request that went into a closed connection may be made again.
+    let mut may_reuse = stage == Stage::PipelineSetupCreate;
+    loop {
+        let idle = if may_reuse { idle_stream(shared, &first.node) } else { None };
+        may_reuse = idle.is_some();
+        let options = socket_options(&shared.config, block.targets.len());
+        let mut stream = match idle {
+            Some(stream) => stream,
+            None => connect_node(&shared.config, &first.node, &options)
+                .and_then(|stream| Ok(DataStream::new(stream)?))
+                .map_err(at_first)?,
+        };
+        let handle = stream.writer.stream().try_clone().map_err(|error| at_first(error.into()))?;
+        if !queue.set_socket(Some(handle)) {
+            return Err(SetupFailure { node: 0, cause: "the writer was dropped".to_owned() });
+        }
+        match ask(&mut stream, &request, &options) {
+            Ok(response) => return check_setup(&response, &block.targets).map(|()| stream),
+            Err(DataError::Timeout) if may_reuse => return Err(at_first(DataError::Timeout)),
+            Err(error) if may_reuse => tracing::debug!(node = first.addr(), cause = chain(&error), "connecting anew"),
+            Err(error) => return Err(at_first(error)),
+        }
+    }
+}
+
+/// A connection to a node that an earlier block has left.
+fn idle_stream(shared: &ClientShared, node: &DatanodeInfoProto) -> Option<DataStream> {
+    let addrs = data::datanode_addrs(&node.id, shared.config.use_datanode_hostname).ok()?;
+    addrs.into_iter().find_map(|addr| shared.idle.take(addr))
+}
+
+/// Sends a request and waits for its answer.
+fn ask(
+    stream: &mut DataStream,
+    request: &OpRequest,
+    options: &SocketOptions,
+) -> Result<BlockOpResponseProto, DataError> {
+    stream.reader.stream().set_read_timeout(Some(options.read_timeout))?;
+    stream.writer.send_op(request)?;
+    stream.reader.read_message("pipeline setup answer")
 }
 
 fn check_setup(response: &BlockOpResponseProto, targets: &[Target]) -> Result<(), SetupFailure> {

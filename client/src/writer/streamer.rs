@@ -7,7 +7,7 @@ use super::pipeline::{self, OpenBlock, SetupFailure, Target};
 use super::queue::{Event, Queue, Trouble};
 use crate::error::ClientError;
 use crate::text::chain;
-use mammoth_net::data::{DataError, DataStream, DataWriter};
+use mammoth_net::data::{DataError, DataReader, DataStream, DataWriter};
 use mammoth_platform::Deadline;
 use mammoth_protocol::datatransfer::packet::PacketHeader;
 use mammoth_protocol::hadoop::hdfs::{
@@ -46,7 +46,7 @@ pub(super) struct Streamer {
 /// A pipeline that is set up.
 pub(super) struct Connection {
     writer: DataWriter<TcpStream>,
-    acks: JoinHandle<()>,
+    acks: JoinHandle<Option<DataReader<TcpStream>>>,
 }
 
 /// How a streamer ended.
@@ -111,7 +111,10 @@ impl Streamer {
         loop {
             match self.queue.next(idle) {
                 Event::Packet(packet) => self.send(&packet)?,
-                Event::BlockEnded => self.end_block(),
+                Event::BlockEnded => {
+                    self.keep_connection();
+                    self.end_block();
+                }
                 Event::Trouble(trouble) => self.recover(trouble)?,
                 Event::Idle => self.heartbeat()?,
                 Event::Closed => return Ok(true),
@@ -233,6 +236,18 @@ impl Streamer {
             // packets are sent again all the same.
             let _ = writer.stream().shutdown(Shutdown::Both);
             let _ = acks.join();
+        }
+    }
+
+    /// Keeps the connection of a block whose end is acknowledged, for a next one.
+    fn keep_connection(&mut self) {
+        let alive = self.queue.set_socket(None);
+        let Some(Connection { writer, acks }) = self.connection.take() else { return };
+        // The end of the block was the last that the thread waited for.
+        if let Ok(Some(reader)) = acks.join()
+            && alive
+        {
+            self.calls.shared.idle.put(DataStream { reader, writer });
         }
     }
 

@@ -32,6 +32,27 @@ fn a_file_of_several_blocks_reaches_every_node() {
 }
 
 #[test]
+fn blocks_share_a_connection_for_as_long_as_it_lives() {
+    let cluster = Cluster::start(3);
+    let first = &cluster.datanodes[0];
+    let write = || {
+        let data = pattern(150_000);
+        write_file(&cluster, &data);
+        assert_eq!(cluster.holders(&data), [0, 1, 2]);
+        first.accepted()
+    };
+    assert_eq!(write(), 3, "one each, of a node that closes them");
+    first.keep_connections();
+    assert_eq!(write(), 4, "one for three blocks");
+    assert_eq!(write(), 4, "and for another file");
+    first.drop_connections();
+    assert_eq!(write(), 5, "closed while nobody used it");
+    first.fault(Fault::HangUpWhenReused);
+    assert_eq!(write(), 6, "closed as it was used");
+    assert!(cluster.namenode.state().abandoned.is_empty(), "no block was given back for that");
+}
+
+#[test]
 fn sizes_around_every_boundary() {
     for len in [0, 1, 511, 512, 513, 4095, 4096, 4097, 65_535, 65_536, 65_537, 131_072] {
         let cluster = Cluster::start(1);

@@ -53,6 +53,25 @@ pub(super) fn open(
     Ok(mirror)
 }
 
+/// As [`open`], over a connection that an earlier pipeline has left. `None` if there is none that works.
+pub(super) fn open_idle(
+    context: &Context,
+    node: &DatanodeInfoProto,
+    behind: usize,
+    request: &OpWriteBlockProto,
+) -> Option<Mirror> {
+    let addrs = datanode_addrs(&node.id, context.rules.by_name).ok()?;
+    loop {
+        let DataStream { reader: input, writer: output } = addrs.iter().find_map(|addr| context.idle.take(*addr))?;
+        let mut mirror = Mirror { input, output };
+        let timeout = context.rules.answer_timeout(behind.saturating_add(1));
+        let usable = super::connection::set_read_timeout(mirror.input.stream(), timeout).is_ok();
+        if usable && mirror.output.send_op(&OpRequest::WriteBlock(Box::new(request.clone()))).is_ok() {
+            return Some(mirror);
+        }
+    }
+}
+
 /// Connects to `node`, whose answers wait for those of `nodes` datanodes.
 ///
 /// # Errors

@@ -34,6 +34,7 @@ pub(crate) use server::{Server, Sockets};
 
 use crate::error::{DatanodeError, Result, chain};
 use crate::store::Store;
+use mammoth_net::data::IdleStreams;
 use mammoth_protocol::Block;
 use mammoth_protocol::hadoop::block_of;
 use mammoth_protocol::hadoop::hdfs::{BlockOpResponseProto, ClientOperationHeaderProto, ExtendedBlockProto, Status};
@@ -102,6 +103,8 @@ pub(crate) struct Context {
     pub(crate) sockets: Arc<Sockets>,
     /// Connections of clients on this machine that ask for open files.
     pub(crate) local_sockets: Arc<Sockets<UnixStream>>,
+    /// Connections to other datanodes over which pipelines went.
+    pub(crate) idle: IdleStreams,
 }
 
 impl Context {

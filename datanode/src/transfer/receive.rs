@@ -13,7 +13,7 @@ use super::{Context, Next};
 use crate::error::{DatanodeError, Result, chain};
 use crate::store::replica::Stop;
 use crate::store::{ReplicaWriter, Store, Ticket};
-use mammoth_net::data::{DataError, DataReader, DataWriter, Packet};
+use mammoth_net::data::{DataError, DataReader, DataStream, DataWriter, Packet};
 use mammoth_protocol::datatransfer::packet::HEARTBEAT_SEQNO;
 use mammoth_protocol::hadoop::hdfs::{BlockOpResponseProto, Status};
 use std::net::TcpStream;
@@ -106,7 +106,13 @@ fn run_pipeline(reception: Reception<'_>, link: &mut Link<'_>) -> Result<Next> {
         // Ends the queue. The writer stays to the end, as the acknowledging thread speaks for it.
         drop(acks);
         let responded = thread.join().unwrap_or(Err(DatanodeError::Stopping));
-        received.and(responded).map(|()| Next::Keep)
+        received?;
+        let reader = responded?;
+        stop.release_mirror();
+        if let Some(writer) = packets.mirror.take() {
+            context.idle.put(DataStream { reader, writer });
+        }
+        Ok(Next::Keep)
     })
 }
 

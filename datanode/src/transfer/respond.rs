@@ -80,16 +80,17 @@ impl<'a, W: BorrowMut<DataWriter<TcpStream>>> Responder<'a, W> {
     }
 }
 
-/// The thread between two nodes: one acknowledgement from behind for each packet that is due.
+/// The thread between two nodes: one acknowledgement from behind for each packet that is due. Gives the reader back at the
+/// end.
 pub(super) fn run<W: BorrowMut<DataWriter<TcpStream>>>(
     mut responder: Responder<'_, W>,
     mut input: DataReader<TcpStream>,
     queue: Receiver<Due>,
-) -> Result<()> {
+) -> Result<DataReader<TcpStream>> {
     let mut behind = PipelineAckProto::default();
     while let Ok(due) = queue.recv() {
         if due.own != Status::Success {
-            return responder.acknowledge(due, None);
+            return responder.acknowledge(due, None).and(Err(responder.broken()));
         }
         if let Err(error) = next_ack(&mut input, &mut behind, due.seqno) {
             tracing::info!(block = %responder.ticket.block, error = %chain(&error), "no answer from the next datanode");
@@ -100,7 +101,7 @@ pub(super) fn run<W: BorrowMut<DataWriter<TcpStream>>>(
             break;
         }
     }
-    Ok(())
+    Ok(input)
 }
 
 /// Reads the acknowledgement of one packet.

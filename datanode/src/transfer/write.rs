@@ -9,9 +9,10 @@ use super::{Context, Next, client_header};
 use crate::error::{DatanodeError, Result, chain};
 use crate::store::replica::Stop;
 use crate::store::{NewReplica, ReplicaWriter, Resume, Store};
+use mammoth_net::data::DataError;
 use mammoth_protocol::datatransfer::checksum;
 use mammoth_protocol::hadoop::hdfs::op_write_block_proto::BlockConstructionStage as Stage;
-use mammoth_protocol::hadoop::hdfs::{BlockOpResponseProto, OpWriteBlockProto, Status};
+use mammoth_protocol::hadoop::hdfs::{BlockOpResponseProto, DatanodeInfoProto, OpWriteBlockProto, Status};
 use mammoth_protocol::limits::{BYTES_PER_CHECKSUM, REPLICATION_MAX};
 use mammoth_protocol::{Block, GenStamp};
 use std::net::TcpStream;
@@ -21,6 +22,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(super) struct PipelineStop {
     conn: Arc<Conn>,
     mirror: Mutex<Option<TcpStream>>,
+}
+
+impl PipelineStop {
+    /// The connection to the next node is not this pipeline's any more.
+    pub(super) fn release_mirror(&self) {
+        *self.mirror.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
 }
 
 impl Stop for PipelineStop {
@@ -162,16 +170,42 @@ fn connect_mirror(
     };
     let behind = order.request.targets.len().saturating_sub(1);
     let unreachable = |error: DatanodeError| failed(link_name(node), &chain(&error));
-    let mut mirror = mirror::open(context, node, behind, forwarded(order.request)).map_err(unreachable)?;
-    let twin =
-        mirror.output.stream().try_clone().map_err(|e| unreachable(mammoth_net::data::DataError::from(e).into()))?;
-    *stop.mirror.lock().unwrap_or_else(PoisonError::into_inner) = Some(twin);
-    if order.kind == Kind::Pipeline {
-        let answer = mirror.ready().map_err(unreachable)?;
-        if let Some(link) = bad_link(&answer, node) {
-            mirror.close();
-            return Err(failed(link, answer.message.as_deref().unwrap_or("refused")));
+    let request = forwarded(order.request);
+    let hold = |mirror: &Mirror| {
+        let twin = mirror.output.stream().try_clone().map_err(DataError::from)?;
+        *stop.mirror.lock().unwrap_or_else(PoisonError::into_inner) = Some(twin);
+        Ok(())
+    };
+    // Of a new block nothing is anywhere yet, so that a request that went into a closed connection may be made again.
+    let is_new = order.kind == Kind::Pipeline && order.stage == Stage::PipelineSetupCreate;
+    while let Some(mut mirror) = is_new.then(|| mirror::open_idle(context, node, behind, &request)).flatten() {
+        hold(&mirror).map_err(unreachable)?;
+        match mirror.ready() {
+            Ok(answer) => return checked(mirror, &answer, node).map(Some).map_err(|(link, why)| failed(link, &why)),
+            Err(error @ DatanodeError::Data(DataError::Timeout)) => return Err(unreachable(error)),
+            Err(error) => tracing::debug!(link = link_name(node), error = %chain(&error), "connecting anew"),
         }
     }
-    Ok(Some(mirror))
+    let mut mirror = mirror::open(context, node, behind, request).map_err(unreachable)?;
+    hold(&mirror).map_err(unreachable)?;
+    if order.kind != Kind::Pipeline {
+        return Ok(Some(mirror));
+    }
+    let answer = mirror.ready().map_err(unreachable)?;
+    checked(mirror, &answer, node).map(Some).map_err(|(link, why)| failed(link, &why))
+}
+
+/// The next node if it, and all behind it, are ready; otherwise who is not, and why.
+fn checked(
+    mirror: Mirror,
+    answer: &BlockOpResponseProto,
+    node: &DatanodeInfoProto,
+) -> std::result::Result<Mirror, (String, String)> {
+    match bad_link(answer, node) {
+        None => Ok(mirror),
+        Some(link) => {
+            mirror.close();
+            Err((link, answer.message.clone().unwrap_or_else(|| "refused".to_owned())))
+        }
+    }
 }

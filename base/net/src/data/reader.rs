@@ -65,6 +65,11 @@ impl<R: Read> DataReader<R> {
         &self.stream
     }
 
+    /// Whether nothing has been read ahead.
+    pub(super) fn has_taken_all(&self) -> bool {
+        self.start == self.end
+    }
+
     /// Bytes of memory that the reader holds.
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {

@@ -3,7 +3,7 @@
 use crate::store::testing::{bytes, identity, open_dirs, rules};
 use crate::store::{SpaceRules, Store, StoreRules};
 use crate::transfer::{Balance, Context, Counters, Server, Sockets, TransferRules};
-use mammoth_net::data::{DataError, DataStream, SocketOptions};
+use mammoth_net::data::{DataError, DataStream, IdleStreams, SocketOptions};
 use mammoth_platform::{Shutdown, SystemClock, Workers};
 use mammoth_protocol::Block;
 use mammoth_protocol::datatransfer::packet::PacketHeader;
@@ -72,6 +72,7 @@ impl Node {
             balance: Balance::new(Arc::new(SystemClock), shutdown.clone(), moves.0, moves.1),
             sockets: Arc::new(Sockets::default()),
             local_sockets: Arc::new(Sockets::default()),
+            idle: IdleStreams::default(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let addr = listener.local_addr().expect("bound");

@@ -1,12 +1,15 @@
 //! Pipelines that work: writing, flushing, appending, going on, closing.
 
-use super::harness::{Client, Node, write_request};
+use super::harness::{Client, Node, transfer_rules, write_request};
+use crate::store::SpaceRules;
 use crate::store::testing::{block, bytes};
+use crate::transfer::TransferRules;
 use mammoth_protocol::datatransfer::packet::PacketHeader;
 use mammoth_protocol::hadoop::hdfs::Status;
 use mammoth_protocol::hadoop::hdfs::op_write_block_proto::BlockConstructionStage as Stage;
 use mammoth_protocol::internal::ReplicaState;
 use mammoth_protocol::{Block, GenStamp};
+use std::time::Duration;
 
 fn len(block: Block, len: u64) -> Block {
     Block { len, ..block }
@@ -43,6 +46,46 @@ fn three_nodes_get_every_byte_and_the_connection_serves_further_operations() {
     assert_eq!(data, bytes(5, 10), "the connection of the write serves a read");
     let (_, data) = client.read(blk, at - 1, 1).unwrap();
     assert_eq!(data, bytes(at - 1, 1));
+}
+
+/// Writes a block of two packets through all nodes.
+fn small_block(nodes: &[&Node], blk: Block) {
+    let mut client = Client::create(nodes, blk);
+    for (offset, size) in [(0, 1024), (1024, 300)] {
+        let seqno = client.send(offset, size);
+        client.acked(seqno, nodes.len());
+    }
+    let last = client.finish(1324, false);
+    client.acked(last, nodes.len());
+    for node in nodes {
+        assert_eq!(node.read(len(blk, 1324)).unwrap(), bytes(0, 1324));
+    }
+}
+
+#[test]
+fn the_connection_to_the_next_node_serves_the_next_pipeline() {
+    let short = TransferRules { keepalive: Duration::from_millis(300), ..transfer_rules() };
+    let nodes = [Node::start(), Node::with(short, SpaceRules::default()), Node::start()];
+    let [a, b, c] = &nodes;
+    for n in 1..=5 {
+        small_block(&[a, b, c], block(n, 1001));
+        // One that was not used again would stay beside the new one.
+        a.eventually("the connection is kept", |_| a.context.idle.len() == 1 && b.context.idle.len() == 1);
+    }
+    b.eventually("its connections are over", |_| b.context.sockets.count() == 0);
+    assert_eq!(a.context.idle.len(), 1, "that the other side has closed it shows when it is wanted");
+    small_block(&[a, b, c], block(6, 1001));
+    // One that fails is not kept, nor does it take others with it.
+    let mut client = Client::create(&[a, b, c], block(7, 1001));
+    a.eventually("it is in use", |_| a.context.idle.is_empty());
+    client.packet(PacketHeader { data_len: 512, ..PacketHeader::default() }, &[1; 512]);
+    c.kill();
+    client.send(512, 512);
+    client.blame();
+    drop(client);
+    a.eventually("its end is seen", |_| a.context.sockets.busy() == 0);
+    assert!(a.context.idle.is_empty());
+    small_block(&[a, b], block(8, 1001));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! - [`server`]: accepts connections, bounds their number, ends them
 //! - [`connection`]: one operation after another on one connection
 //! - [`write`]: the head of a write: whose turn it is on the replica, and the next node of the pipeline ([`mirror`])
-//! - [`receive`], [`respond`]: its packets inwards and its acknowledgements outwards
+//! - [`receive`], [`respond`]: its packets inwards and its acknowledgements outwards; both in one thread at first ([`early`])
 //! - [`read`], [`send`]: a range of a replica outwards
 //! - [`copy`]: a whole replica to other datanodes
 //! - [`balance`]: a whole replica from one datanode to another, for the balancer
@@ -18,6 +18,7 @@ mod balance;
 mod checksum;
 mod connection;
 pub(crate) mod copy;
+mod early;
 mod mirror;
 mod read;
 mod receive;

@@ -1,10 +1,11 @@
 //! Receives the packets of a block: verifies each, passes it on to the next node, puts it on the disk, and has it
 //! acknowledged.
 //!
-//! The last node of a pipeline acknowledges by itself, as soon as a packet is on its disk. Every other node has a second
-//! thread for that ([`super::respond`]), as it must wait for the nodes behind it.
+//! The last node of a pipeline acknowledges by itself, as soon as a packet is on its disk. Every other node must wait for the
+//! nodes behind it: while little is on its way in the same thread ([`super::early`]), then in a second one ([`super::respond`]).
 
 use super::connection::Link;
+use super::early::{self, Early, Limits};
 use super::mirror::Mirror;
 use super::respond::{self, Due, Responder};
 use super::server::STACK;
@@ -14,7 +15,7 @@ use crate::error::{DatanodeError, Result, chain};
 use crate::store::replica::Stop;
 use crate::store::{ReplicaWriter, Store, Ticket};
 use mammoth_net::data::{DataError, DataReader, DataStream, DataWriter, Packet};
-use mammoth_protocol::datatransfer::packet::HEARTBEAT_SEQNO;
+use mammoth_protocol::datatransfer::packet::{HEARTBEAT_SEQNO, PacketHeader};
 use mammoth_protocol::hadoop::hdfs::{BlockOpResponseProto, Status};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -72,21 +73,51 @@ enum Acks<'a> {
 
 fn run_pipeline(reception: Reception<'_>, link: &mut Link<'_>) -> Result<Next> {
     let Reception { context, store, writer, mirror, behind, checked, stop, .. } = reception;
-    // A silent client must not be taken for the reason before a silent node behind this one can be.
-    super::connection::set_read_timeout(&link.conn.stream, context.rules.answer_timeout(behind.saturating_add(2)))?;
+    // A silent client must not be taken for the reason before a silent node behind this one can be. Acknowledgements of the next
+    // node carry those of all behind it.
+    let (input, answers) = (&mut link.input, context.rules.answer_timeout(behind));
+    let limits = Limits { input: context.rules.answer_timeout(behind.saturating_add(2)), behind: answers };
+    super::connection::set_read_timeout(&link.conn.stream, limits.input)?;
     let ticket = writer.ticket().clone();
-    let responder = Responder::new(store, &ticket, &mut link.output);
+    let mut responder = Responder::new(store, &ticket, &mut link.output);
     let mut packets = Packets { context, writer, mirror: None, checked };
-    let Some(mirror) = mirror else {
-        return packets.receive(&mut link.input, &mut Acks::Here(responder)).map(|()| Next::Keep);
+    let Some(Mirror { input: mut reader, output }) = mirror else {
+        return packets.receive(input, &mut Acks::Here(responder)).map(|()| Next::Keep);
     };
-    // Acknowledgements of the next node carry those of all behind it.
-    super::connection::set_read_timeout(mirror.input.stream(), context.rules.answer_timeout(behind))?;
-    let (due, due_receiver) = sync_channel(DUE_MAX);
+    super::connection::set_read_timeout(reader.stream(), limits.behind)?;
+    packets.mirror = Some(output);
+    let reader = match early::run(&mut packets, &mut responder, input, &mut reader, limits) {
+        Ok(Early::Complete) => Ok(reader),
+        Ok(Early::Streaming(due)) => stream(&mut packets, responder, input, reader, due, stop),
+        Err(error) => Err(error),
+    };
+    if reader.is_err() {
+        packets.hang_up();
+    }
+    let reader = reader?;
+    stop.release_mirror();
+    if let Some(writer) = packets.mirror.take() {
+        context.idle.put(DataStream { reader, writer });
+    }
+    Ok(Next::Keep)
+}
+
+/// Receives packets while another thread passes acknowledgements on, to the end of the block; `due` comes first. Gives the reader
+/// of the next node back.
+fn stream(
+    packets: &mut Packets<'_>,
+    responder: Responder<'_, &mut DataWriter<TcpStream>>,
+    input: &mut DataReader<&TcpStream>,
+    behind: DataReader<TcpStream>,
+    due: Due,
+    stop: &PipelineStop,
+) -> Result<DataReader<TcpStream>> {
+    let (sender, receiver) = sync_channel(DUE_MAX);
+    // There is room for it.
+    sender.try_send(due).map_err(|_| DatanodeError::Stopping)?;
     std::thread::scope(|scope| {
-        let input = mirror.input;
         let thread = std::thread::Builder::new().name("acks".to_owned()).stack_size(STACK).spawn_scoped(scope, || {
-            let result = respond::run(responder, input, due_receiver);
+            let result = respond::run(responder, behind, receiver);
             if result.is_err() {
                 // The receiving thread may be waiting for a packet or for the next node to take one.
                 stop.stop();
@@ -94,25 +125,15 @@ fn run_pipeline(reception: Reception<'_>, link: &mut Link<'_>) -> Result<Next> {
             result
         });
         let thread = thread.map_err(DataError::from)?;
-        packets.mirror = Some(mirror.output);
-        let mut acks = Acks::There(due);
-        let received = packets.receive(&mut link.input, &mut acks);
-        if received.is_err()
-            && let Some(mirror) = &packets.mirror
-        {
-            // Nothing more will come: the next node, and the thread that waits for it, must hear of it.
-            let _ = mirror.stream().shutdown(std::net::Shutdown::Both);
+        let mut acks = Acks::There(sender);
+        let received = packets.receive(input, &mut acks);
+        if received.is_err() {
+            packets.hang_up();
         }
         // Ends the queue. The writer stays to the end, as the acknowledging thread speaks for it.
         drop(acks);
         let responded = thread.join().unwrap_or(Err(DatanodeError::Stopping));
-        received?;
-        let reader = responded?;
-        stop.release_mirror();
-        if let Some(writer) = packets.mirror.take() {
-            context.idle.put(DataStream { reader, writer });
-        }
-        Ok(Next::Keep)
+        received.and(responded)
     })
 }
 
@@ -164,26 +185,38 @@ impl Packets<'_> {
     /// Receives packets up to the last one, and has each acknowledged.
     fn receive(&mut self, input: &mut DataReader<&TcpStream>, acks: &mut Acks<'_>) -> Result<()> {
         loop {
-            let packet = input.read_packet()?;
-            let (seqno, last) = (packet.header.seqno, packet.header.last);
-            let taken = self.take(&packet);
-            let own = match &taken {
-                Ok(()) => Status::Success,
-                Err(DatanodeError::Data(DataError::Checksum { .. })) => Status::ErrorChecksum,
-                Err(_) => Status::Error,
-            };
-            if let Err(error) = &taken {
-                tracing::warn!(block = %self.writer.block(), seqno, error = %chain(error), "packet refused");
-            }
-            let due = Due { seqno, end: self.writer.block().len, own, last, sync: packet.header.sync };
+            let (due, taken) = self.next(input)?;
             match acks {
                 Acks::Here(responder) => responder.acknowledge(due, None)?,
                 Acks::There(queue) => queue.send(due).map_err(|_| DatanodeError::Data(DataError::Closed))?,
             }
             taken?;
-            if last {
+            if due.last {
                 return Ok(());
             }
+        }
+    }
+
+    /// Receives one packet and takes it; whether that went well is the second of the answers, and part of the first.
+    pub(super) fn next(&mut self, input: &mut DataReader<&TcpStream>) -> Result<(Due, Result<()>)> {
+        let packet = input.read_packet()?;
+        let PacketHeader { seqno, last, sync, .. } = packet.header;
+        let taken = self.take(&packet);
+        let own = match &taken {
+            Ok(()) => Status::Success,
+            Err(DatanodeError::Data(DataError::Checksum { .. })) => Status::ErrorChecksum,
+            Err(_) => Status::Error,
+        };
+        if let Err(error) = &taken {
+            tracing::warn!(block = %self.writer.block(), seqno, error = %chain(error), "packet refused");
+        }
+        Ok((Due { seqno, end: self.writer.block().len, own, last, sync }, taken))
+    }
+
+    /// Nothing more will come: the next node, and whoever waits for it, must hear of it.
+    fn hang_up(&self) {
+        if let Some(mirror) = &self.mirror {
+            let _ = mirror.stream().shutdown(std::net::Shutdown::Both);
         }
     }
 

@@ -89,19 +89,46 @@ pub(super) fn run<W: BorrowMut<DataWriter<TcpStream>>>(
 ) -> Result<DataReader<TcpStream>> {
     let mut behind = PipelineAckProto::default();
     while let Ok(due) = queue.recv() {
-        if due.own != Status::Success {
-            return responder.acknowledge(due, None).and(Err(responder.broken()));
-        }
-        if let Err(error) = next_ack(&mut input, &mut behind, due.seqno) {
-            tracing::info!(block = %responder.ticket.block, error = %chain(&error), "no answer from the next datanode");
-            ack_of_failed_node(&mut behind);
-        }
-        responder.acknowledge(due, Some(&behind))?;
+        answer(&mut responder, &mut input, &mut behind, due)?;
         if due.last {
             break;
         }
     }
     Ok(input)
+}
+
+/// Waits for the next node's acknowledgement of a packet, which is read into `behind`, and passes it on.
+///
+/// # Errors
+/// This node or one behind it failed; the client was told, or is gone itself.
+pub(super) fn answer<W: BorrowMut<DataWriter<TcpStream>>>(
+    responder: &mut Responder<'_, W>,
+    input: &mut DataReader<TcpStream>,
+    behind: &mut PipelineAckProto,
+    due: Due,
+) -> Result<()> {
+    if due.own != Status::Success {
+        return responder.acknowledge(due, None);
+    }
+    match next_ack(input, behind, due.seqno) {
+        Ok(()) => responder.acknowledge(due, Some(behind)),
+        Err(error) => blame_next(responder, behind, due, &error),
+    }
+}
+
+/// The next node did not acknowledge a packet: the client hears that it failed.
+///
+/// # Errors
+/// Always: the pipeline ends here.
+pub(super) fn blame_next<W: BorrowMut<DataWriter<TcpStream>>>(
+    responder: &mut Responder<'_, W>,
+    behind: &mut PipelineAckProto,
+    due: Due,
+    error: &DatanodeError,
+) -> Result<()> {
+    tracing::info!(block = %responder.ticket.block, error = %chain(error), "no answer from the next datanode");
+    ack_of_failed_node(behind);
+    responder.acknowledge(due, Some(behind))
 }
 
 /// Reads the acknowledgement of one packet.

@@ -59,17 +59,10 @@ fn balanced(cluster: &Cluster, threshold: f64) -> Result<(), String> {
     if within { Ok(()) } else { Err(format!("{shares:?} of {average}")) }
 }
 
-/// No block has too few replicas, or too many.
-fn repaired(cluster: &Cluster) -> Result<(), String> {
-    let health = cluster.status()?["health"].clone();
-    let rest = ["under_replicated", "over_replicated", "misplaced", "pending_copies"];
-    if rest.iter().all(|name| health[*name] == 0) { Ok(()) } else { Err(health.to_string()) }
-}
-
 /// Every byte is there, and of every block as many replicas as wanted, no more.
 fn nothing_is_lost(cluster: &Cluster) {
     poll("three replicas of every block, and no more", LIMIT, || {
-        repaired(cluster)?;
+        cluster.repaired()?;
         let count: usize = NAMES.iter().map(|name| cluster.replicas(name).len()).sum();
         let wanted = 3 * BLOCKS * usize::try_from(FILES).expect("few");
         if count == wanted { Ok(()) } else { Err(format!("{count} of {wanted}")) }
@@ -137,7 +130,7 @@ fn kills_in_the_middle_lose_nothing_and_a_second_balancer_is_refused() {
     poll("no move is under way", LIMIT, || {
         NAMES.iter().try_for_each(|name| moving(name).map_or(Ok(()), |()| Err(format!("{name} moves"))))
     });
-    poll("nothing is to be repaired", LIMIT, || repaired(&cluster));
+    poll("nothing is to be repaired", LIMIT, || cluster.repaired());
     poll("another one may balance", LIMIT, || {
         let run = cluster.dfs(&["balancer", "-threshold", "5"]);
         if run.code == 0 { balanced(&cluster, 5.0) } else { Err(format!("{}: {}", run.code, run.text())) }

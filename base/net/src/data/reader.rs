@@ -65,8 +65,8 @@ impl<R: Read> DataReader<R> {
         &self.stream
     }
 
-    /// Whether nothing has been read ahead.
-    pub(super) fn has_taken_all(&self) -> bool {
+    /// Whether nothing has been read ahead: whoever waits for the stream itself would miss that.
+    pub fn has_taken_all(&self) -> bool {
         self.start == self.end
     }
 

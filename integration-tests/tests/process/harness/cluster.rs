@@ -388,6 +388,16 @@ impl Cluster {
         self.json("namenode", "/api/v1/status")
     }
 
+    /// No block has too few replicas, or too many, and none is copied.
+    ///
+    /// # Errors
+    /// What there is to repair, or no answer.
+    pub(crate) fn repaired(&self) -> Result<(), String> {
+        let health = self.status()?["health"].clone();
+        let rest = ["under_replicated", "over_replicated", "misplaced", "pending_copies"];
+        if rest.iter().all(|name| health[*name] == 0) { Ok(()) } else { Err(health.to_string()) }
+    }
+
     /// Blocks of a file, a last one under construction included.
     ///
     /// # Errors

@@ -111,8 +111,9 @@ impl Wired {
         });
     }
 
-    /// Sets a trap in front of every datanode.
+    /// Sets a trap in front of every datanode, once none is copied to for what was before.
     pub(crate) fn trap_transfers(&self, trap: Trap) {
+        poll("nothing is to be repaired", LIMIT, || self.cluster.repaired());
         self.transfers.iter().for_each(|proxy| proxy.trap(trap));
     }
 

@@ -1,0 +1,138 @@
+//! The beginning of a block at a node in the middle of a pipeline: one thread receives packets and passes acknowledgements on,
+//! whichever comes first.
+//!
+//! A small block is one packet, and whoever flushes again and again waits for each: a second thread ([`super::respond`]) would
+//! cost more than it gains. It is started when a packet arrives while another one still waits for its acknowledgement: passing
+//! that packet on may take as long as the next node pleases, and meanwhile somebody must notice that it acknowledges nothing.
+
+use super::receive::Packets;
+use super::respond::{self, Due, Responder};
+use crate::error::{DatanodeError, Result};
+use mammoth_net::data::{DataError, DataReader, DataWriter};
+use mammoth_platform::{Deadline, SystemClock};
+use mammoth_protocol::hadoop::hdfs::PipelineAckProto;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use std::borrow::BorrowMut;
+use std::net::TcpStream;
+use std::time::Duration;
+
+/// For timeouts of zero, which mean none.
+const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// How the beginning ended.
+pub(super) enum Early {
+    /// The block is complete.
+    Complete,
+    /// There is more to come than one thread can see to; this packet waits for its acknowledgement.
+    Streaming(Due),
+}
+
+/// What there is to do.
+enum Ready {
+    /// A packet arrives.
+    Packet,
+    /// An acknowledgement arrives, or will not any more.
+    Ack,
+    /// An acknowledgement is overdue.
+    Silence,
+}
+
+/// Both ends of a node in the middle, and when each has been silent for too long.
+struct Ends<'a, 's> {
+    input: &'a mut DataReader<&'s TcpStream>,
+    behind: &'a mut DataReader<TcpStream>,
+    input_by: Deadline,
+    behind_by: Deadline,
+}
+
+/// How long the two ends may be silent.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) input: Duration,
+    pub(super) behind: Duration,
+}
+
+/// Receives packets and has each acknowledged, until the block is complete or several are on their way.
+///
+/// # Errors
+/// Either end failed; whoever is at the other one was told as far as it could be.
+pub(super) fn run<W: BorrowMut<DataWriter<TcpStream>>>(
+    packets: &mut Packets<'_>,
+    responder: &mut Responder<'_, W>,
+    input: &mut DataReader<&TcpStream>,
+    behind: &mut DataReader<TcpStream>,
+    limits: Limits,
+) -> Result<Early> {
+    let mut ends = Ends { input, behind, input_by: deadline(limits.input), behind_by: deadline(limits.behind) };
+    let mut due: Option<Due> = None;
+    let mut ack = PipelineAckProto::default();
+    loop {
+        match (ends.wait(due.is_some())?, due.take()) {
+            (Ready::Packet, None) => {
+                let (next, taken) = packets.next(ends.input)?;
+                if taken.is_err() || next.last {
+                    // Nothing more comes from the front, so that this thread may wait for what is behind.
+                    respond::answer(responder, ends.behind, &mut ack, next)?;
+                    return taken.map(|()| Early::Complete);
+                }
+                due = Some(next);
+                (ends.input_by, ends.behind_by) = (deadline(limits.input), deadline(limits.behind));
+            }
+            (Ready::Packet, Some(due)) => return Ok(Early::Streaming(due)),
+            (Ready::Ack, Some(due)) => respond::answer(responder, ends.behind, &mut ack, due)?,
+            (Ready::Silence, Some(due)) => {
+                respond::blame_next(responder, &mut ack, due, &DataError::Timeout.into())?;
+            }
+            // Neither is waited for then.
+            (Ready::Ack | Ready::Silence, None) => {}
+        }
+    }
+}
+
+impl Ends<'_, '_> {
+    /// Waits for the one or, if an acknowledgement is `due`, for either.
+    fn wait(&self, due: bool) -> Result<Ready> {
+        loop {
+            if due && !self.behind.has_taken_all() {
+                return Ok(Ready::Ack);
+            }
+            if !self.input.has_taken_all() {
+                return Ok(Ready::Packet);
+            }
+            let mut left = self.input_by.left(&SystemClock);
+            let mut ends = vec![PollFd::new(*self.input.stream(), PollFlags::IN)];
+            if due {
+                ends.push(PollFd::new(self.behind.stream(), PollFlags::IN));
+                left = left.min(self.behind_by.left(&SystemClock));
+            }
+            match poll(&mut ends, Some(&timespec(left))) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(DataError::Io(error.into()).into()),
+            }
+            // An end that failed is ready as well: reading tells how.
+            let is_ready = |at: usize| ends.get(at).is_some_and(|end| !end.revents().is_empty());
+            if is_ready(1) {
+                return Ok(Ready::Ack);
+            }
+            if is_ready(0) {
+                return Ok(Ready::Packet);
+            }
+            if due && self.behind_by.is_over(&SystemClock) {
+                return Ok(Ready::Silence);
+            }
+            if self.input_by.is_over(&SystemClock) {
+                return Err(DatanodeError::Data(DataError::Timeout));
+            }
+        }
+    }
+}
+
+fn deadline(timeout: Duration) -> Deadline {
+    Deadline::after(&SystemClock, if timeout.is_zero() { FOR_EVER } else { timeout })
+}
+
+fn timespec(time: Duration) -> Timespec {
+    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    Timespec { tv_sec: seconds, tv_nsec: i64::from(time.subsec_nanos()) }
+}

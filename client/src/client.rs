@@ -33,7 +33,7 @@ pub(crate) struct ClientShared {
     pub(crate) short_circuit: ShortCircuit,
     pub(crate) hedging: Hedging,
     /// Connections to datanodes over which blocks were written.
-    pub(crate) idle: IdleStreams,
+    pub(crate) idle: Arc<IdleStreams>,
 }
 
 impl DfsClient {
@@ -54,10 +54,10 @@ impl DfsClient {
         let client_id = components.entropy.bytes16();
         let name = format!("mammoth_{}", Uuid(u128::from_be_bytes(client_id)));
         let namenode = Arc::new(Namenode::new(&config, components, client_id));
-        let leases = Leases::new(Arc::clone(&namenode), name.clone(), config.lease_renew_interval);
+        let idle = Arc::new(IdleStreams::default());
+        let leases = Leases::new(Arc::clone(&namenode), name.clone(), config.lease_renew_interval, Arc::clone(&idle));
         let short_circuit = ShortCircuit::default();
         let (leases, hedging) = (Arc::new(leases), Hedging::default());
-        let idle = IdleStreams::default();
         let shared = ClientShared { config, namenode, name, client_id, leases, short_circuit, hedging, idle };
         Ok(Self { shared: Arc::new(shared) })
     }

@@ -5,6 +5,7 @@
 
 use crate::error::ClientError;
 use crate::rpc::namenode::{CallOptions, Namenode};
+use mammoth_net::data::IdleStreams;
 use mammoth_platform::Deadline;
 use mammoth_protocol::hadoop::hdfs;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,6 +23,7 @@ pub(crate) struct Leases {
     namenode: Arc<Namenode>,
     holder: String,
     interval: Duration,
+    idle: Arc<IdleStreams>,
     state: Mutex<State>,
 }
 
@@ -40,8 +42,9 @@ pub(crate) struct LeaseGuard {
 }
 
 impl Leases {
-    pub(crate) fn new(namenode: Arc<Namenode>, holder: String, interval: Duration) -> Self {
-        Self { namenode, holder, interval, state: Mutex::new(State::default()) }
+    /// `idle` are connections that are closed when no file has been open for a while.
+    pub(crate) fn new(namenode: Arc<Namenode>, holder: String, interval: Duration, idle: Arc<IdleStreams>) -> Self {
+        Self { namenode, holder, interval, idle, state: Mutex::new(State::default()) }
     }
 
     /// Counts a file that is about to be opened.
@@ -86,6 +89,8 @@ impl Leases {
             let is_idle = state.open_files == 0;
             if is_idle && opened == Some(state.opened) {
                 state.running = false;
+                drop(state);
+                self.idle.clear();
                 return false;
             }
             if !is_idle && due.left(clock).is_zero() {

@@ -1,4 +1,4 @@
-//! Block reports: what happens to replicas, at once; and the whole list, after registering, when asked, and now and then.
+//! Block reports: what happens to replicas, soon; and the whole list, after registering, when asked, and now and then.
 //!
 //! One thread a namenode, one report on its way at a time; what happens meanwhile gathers for the next. A report that is not
 //! answered is sent again unchanged, so that its number means one thing. The list of a volume goes in slices, and news go

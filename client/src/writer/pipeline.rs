@@ -194,11 +194,11 @@ pub(super) fn set_up(
     };
     let request = OpRequest::WriteBlock(Box::new(request));
     // Of a new block nothing is anywhere yet, so that a request that went into a closed connection may be made again.
-    let mut may_reuse = stage == Stage::PipelineSetupCreate;
+    let is_new = stage == Stage::PipelineSetupCreate;
+    let options = socket_options(&shared.config, block.targets.len());
     loop {
-        let idle = if may_reuse { idle_stream(shared, &first.node) } else { None };
-        may_reuse = idle.is_some();
-        let options = socket_options(&shared.config, block.targets.len());
+        let idle = if is_new { idle_stream(shared, &first.node) } else { None };
+        let reused = idle.is_some();
         let mut stream = match idle {
             Some(stream) => stream,
             None => connect_node(&shared.config, &first.node, &options)
@@ -211,8 +211,9 @@ pub(super) fn set_up(
         }
         match ask(&mut stream, &request, &options) {
             Ok(response) => return check_setup(&response, &block.targets).map(|()| stream),
-            Err(DataError::Timeout) if may_reuse => return Err(at_first(DataError::Timeout)),
-            Err(error) if may_reuse => tracing::debug!(node = first.addr(), cause = chain(&error), "connecting anew"),
+            Err(error) if reused && !matches!(error, DataError::Timeout) => {
+                tracing::debug!(node = first.addr(), cause = chain(&error), "connecting anew");
+            }
             Err(error) => return Err(at_first(error)),
         }
     }

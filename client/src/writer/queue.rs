@@ -182,6 +182,13 @@ impl Queue {
         }
     }
 
+    /// A block has ended. Tells whether nothing of it is on its way any more, not even the answer to a heartbeat.
+    pub(super) fn end_block(&self) -> bool {
+        let mut state = self.state();
+        state.waiting_since = None;
+        std::mem::take(&mut state.heartbeats) == 0
+    }
+
     /// The packet at the front is about to be sent.
     pub(super) fn begin(&self) {
         let now = self.clock.monotonic_ns();

@@ -242,10 +242,12 @@ impl Streamer {
     /// Keeps the connection of a block whose end is acknowledged, for a next one.
     fn keep_connection(&mut self) {
         let alive = self.queue.set_socket(None);
+        let quiet = self.queue.end_block();
         let Some(Connection { writer, acks }) = self.connection.take() else { return };
         // The end of the block was the last that the thread waited for.
         if let Ok(Some(reader)) = acks.join()
             && alive
+            && quiet
         {
             self.calls.shared.idle.put(DataStream { reader, writer });
         }

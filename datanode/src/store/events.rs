@@ -13,8 +13,9 @@ use std::time::Duration;
 const PENDING_MAX: usize = 500_000;
 /// How long an event that nobody waits for goes on waiting for one that somebody does, to travel in the same report.
 const PATIENCE: Duration = Duration::from_millis(50);
-/// The same, of an event that somebody may wait for, but will probably hear of from another datanode.
-const SHORT_PATIENCE: Duration = Duration::from_millis(10);
+/// The same, of an event that somebody may wait for, but will probably hear of from another datanode. Who asks where a file is,
+/// right after it was written, shall not miss a replica for that: starting a client takes longer.
+const SHORT_PATIENCE: Duration = Duration::from_millis(2);
 
 /// How long an event may wait. Not at all if somebody waits for the namenode to hear of it, as a writer does for the end of its
 /// block. That a replica was begun, or is gone, HDFS's datanodes tell with their next heartbeat.

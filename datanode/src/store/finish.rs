@@ -26,8 +26,8 @@ impl Store {
         self.finalize_replica(replica, replica.stamp, sync)
     }
 
-    /// As [`Self::finalize`], of a replica in a pipeline of which the next datanode has finalized its own: it has told the
-    /// namenode by now, so this one need not hurry.
+    /// As [`Self::finalize`], of a replica in a pipeline of which the next datanode has finalized its own: its word to the
+    /// namenode is on its way by now, so this one's need not hurry.
     ///
     /// # Errors
     /// As [`Self::finalize`].

@@ -248,11 +248,13 @@ impl Writing {
 
     /// Tells a writer to stop and waits until it is gone, at most `timeout`; `false` if it is still there.
     pub(crate) fn stop_writer(&self, timeout: Duration) -> bool {
-        let Some(writer) = self.lock().writer.clone() else { return true };
+        let inner = self.lock();
+        let Some(writer) = &inner.writer else { return true };
+        // Under the lock: a writer that is about to detach has to wait, and with it the next block over the same connection.
         writer.stop();
         let (inner, _) = self
             .changed
-            .wait_timeout_while(self.lock(), timeout, |inner| inner.writer.is_some())
+            .wait_timeout_while(inner, timeout, |inner| inner.writer.is_some())
             .unwrap_or_else(PoisonError::into_inner);
         inner.writer.is_none()
     }

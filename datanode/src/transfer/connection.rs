@@ -58,7 +58,9 @@ fn serve_ops(context: &Context, conn: &Arc<Conn>) -> Result<()> {
             Ok(None) | Err(DataError::Timeout) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
-        conn.idle.store(false, Ordering::Relaxed);
+        if !conn.claim() {
+            return Ok(());
+        }
         set_read_timeout(&conn.stream, rules.socket_timeout)?;
         let outcome = serve_op(context, &mut link, &request);
         context.count(outcome.is_err());

@@ -6,11 +6,10 @@
 //! that packet on may take as long as the next node pleases, and meanwhile somebody must notice that it acknowledges nothing.
 
 use super::receive::Packets;
-use super::respond::{self, Due, Responder};
+use super::respond::{Behind, Due, Responder};
 use crate::error::{DatanodeError, Result};
 use mammoth_net::data::{DataError, DataReader, DataWriter};
 use mammoth_platform::{Deadline, SystemClock};
-use mammoth_protocol::hadoop::hdfs::PipelineAckProto;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use std::borrow::BorrowMut;
@@ -24,8 +23,8 @@ const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
 pub(super) enum Early {
     /// The block is complete.
     Complete,
-    /// There is more to come than one thread can see to; this packet waits for its acknowledgement.
-    Streaming(Due),
+    /// There is more to come than one thread can see to; this packet waits for its acknowledgement, until then.
+    Streaming(Due, Deadline),
 }
 
 /// What there is to do.
@@ -41,19 +40,13 @@ enum Ready {
 /// Both ends of a node in the middle, and when each has been silent for too long.
 struct Ends<'a, 's> {
     input: &'a mut DataReader<&'s TcpStream>,
-    behind: &'a mut DataReader<TcpStream>,
+    behind: &'a mut Behind,
     input_by: Deadline,
     behind_by: Deadline,
 }
 
-/// How long the two ends may be silent.
-#[derive(Clone, Copy)]
-pub(super) struct Limits {
-    pub(super) input: Duration,
-    pub(super) behind: Duration,
-}
-
-/// Receives packets and has each acknowledged, until the block is complete or several are on their way.
+/// Receives packets and has each acknowledged, until the block is complete or several are on their way. The client may be silent
+/// for `patience`.
 ///
 /// # Errors
 /// Either end failed; whoever is at the other one was told as far as it could be.
@@ -61,29 +54,27 @@ pub(super) fn run<W: BorrowMut<DataWriter<TcpStream>>>(
     packets: &mut Packets<'_>,
     responder: &mut Responder<'_, W>,
     input: &mut DataReader<&TcpStream>,
-    behind: &mut DataReader<TcpStream>,
-    limits: Limits,
+    behind: &mut Behind,
+    patience: Duration,
 ) -> Result<Early> {
-    let mut ends = Ends { input, behind, input_by: deadline(limits.input), behind_by: deadline(limits.behind) };
+    let (input_by, behind_by) = (deadline(patience), deadline(behind.patience));
+    let mut ends = Ends { input, behind, input_by, behind_by };
     let mut due: Option<Due> = None;
-    let mut ack = PipelineAckProto::default();
     loop {
         match (ends.wait(due.is_some())?, due.take()) {
             (Ready::Packet, None) => {
                 let (next, taken) = packets.next(ends.input)?;
                 if taken.is_err() || next.last {
                     // Nothing more comes from the front, so that this thread may wait for what is behind.
-                    respond::answer(responder, ends.behind, &mut ack, next)?;
+                    ends.behind.answer(responder, next)?;
                     return taken.map(|()| Early::Complete);
                 }
                 due = Some(next);
-                (ends.input_by, ends.behind_by) = (deadline(limits.input), deadline(limits.behind));
+                (ends.input_by, ends.behind_by) = (deadline(patience), deadline(ends.behind.patience));
             }
-            (Ready::Packet, Some(due)) => return Ok(Early::Streaming(due)),
-            (Ready::Ack, Some(due)) => respond::answer(responder, ends.behind, &mut ack, due)?,
-            (Ready::Silence, Some(due)) => {
-                respond::blame_next(responder, &mut ack, due, &DataError::Timeout.into())?;
-            }
+            (Ready::Packet, Some(due)) => return Ok(Early::Streaming(due, ends.behind_by)),
+            (Ready::Ack, Some(due)) => ends.behind.answer(responder, due)?,
+            (Ready::Silence, Some(due)) => ends.behind.blame(responder, due, &DataError::Timeout.into())?,
             // Neither is waited for then.
             (Ready::Ack | Ready::Silence, None) => {}
         }
@@ -94,7 +85,7 @@ impl Ends<'_, '_> {
     /// Waits for the one or, if an acknowledgement is `due`, for either.
     fn wait(&self, due: bool) -> Result<Ready> {
         loop {
-            if due && !self.behind.has_taken_all() {
+            if due && !self.behind.input.has_taken_all() {
                 return Ok(Ready::Ack);
             }
             if !self.input.has_taken_all() {
@@ -103,7 +94,7 @@ impl Ends<'_, '_> {
             let mut left = self.input_by.left(&SystemClock);
             let mut ends = vec![PollFd::new(*self.input.stream(), PollFlags::IN)];
             if due {
-                ends.push(PollFd::new(self.behind.stream(), PollFlags::IN));
+                ends.push(PollFd::new(self.behind.input.stream(), PollFlags::IN));
                 left = left.min(self.behind_by.left(&SystemClock));
             }
             match poll(&mut ends, Some(&timespec(left))) {

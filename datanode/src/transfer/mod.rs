@@ -11,8 +11,8 @@
 //! - [`short_circuit`]: open files of a replica to clients on this machine, over a Unix socket
 //! - [`checksum`]: the checksum of a replica
 //!
-//! Blocking sockets and one thread a connection (two where a pipeline goes on from here): what a thread waits for is always
-//! bounded by a timeout of its socket, and closing the socket ends any wait.
+//! Blocking sockets and one thread a connection (two where much goes through to a next node): what a thread waits for is always
+//! bounded by a timeout, of its socket or of a poll of two, and closing the socket ends any wait.
 
 mod balance;
 mod checksum;

@@ -5,9 +5,9 @@
 //! nodes behind it: while little is on its way in the same thread ([`super::early`]), then in a second one ([`super::respond`]).
 
 use super::connection::Link;
-use super::early::{self, Early, Limits};
+use super::early::{self, Early};
 use super::mirror::Mirror;
-use super::respond::{self, Due, Responder};
+use super::respond::{self, Behind, Due, Responder};
 use super::server::STACK;
 use super::write::PipelineStop;
 use super::{Context, Next};
@@ -15,6 +15,7 @@ use crate::error::{DatanodeError, Result, chain};
 use crate::store::replica::Stop;
 use crate::store::{ReplicaWriter, Store, Ticket};
 use mammoth_net::data::{DataError, DataReader, DataStream, DataWriter, Packet};
+use mammoth_platform::Deadline;
 use mammoth_protocol::datatransfer::packet::{HEARTBEAT_SEQNO, PacketHeader};
 use mammoth_protocol::hadoop::hdfs::{BlockOpResponseProto, Status};
 use std::net::TcpStream;
@@ -73,22 +74,22 @@ enum Acks<'a> {
 
 fn run_pipeline(reception: Reception<'_>, link: &mut Link<'_>) -> Result<Next> {
     let Reception { context, store, writer, mirror, behind, checked, stop, .. } = reception;
-    // A silent client must not be taken for the reason before a silent node behind this one can be. Acknowledgements of the next
-    // node carry those of all behind it.
-    let (input, answers) = (&mut link.input, context.rules.answer_timeout(behind));
-    let limits = Limits { input: context.rules.answer_timeout(behind.saturating_add(2)), behind: answers };
-    super::connection::set_read_timeout(&link.conn.stream, limits.input)?;
+    // A silent client must not be taken for the reason before a silent node behind this one can be.
+    let patience = context.rules.answer_timeout(behind.saturating_add(2));
+    super::connection::set_read_timeout(&link.conn.stream, patience)?;
     let ticket = writer.ticket().clone();
     let mut responder = Responder::new(store, &ticket, &mut link.output);
     let mut packets = Packets { context, writer, mirror: None, checked };
-    let Some(Mirror { input: mut reader, output }) = mirror else {
+    let input = &mut link.input;
+    let Some(Mirror { input: answers, output }) = mirror else {
         return packets.receive(input, &mut Acks::Here(responder)).map(|()| Next::Keep);
     };
-    super::connection::set_read_timeout(reader.stream(), limits.behind)?;
+    // Acknowledgements of the next node carry those of all behind it.
+    let mut behind = Behind::new(answers, context.rules.answer_timeout(behind))?;
     packets.mirror = Some(output);
-    let reader = match early::run(&mut packets, &mut responder, input, &mut reader, limits) {
-        Ok(Early::Complete) => Ok(reader),
-        Ok(Early::Streaming(due)) => stream(&mut packets, responder, input, reader, due, stop),
+    let reader = match early::run(&mut packets, &mut responder, input, &mut behind, patience) {
+        Ok(Early::Complete) => Ok(behind.input),
+        Ok(Early::Streaming(due, by)) => stream(&mut packets, responder, input, behind, (due, by), stop),
         Err(error) => Err(error),
     };
     if reader.is_err() {
@@ -102,22 +103,20 @@ fn run_pipeline(reception: Reception<'_>, link: &mut Link<'_>) -> Result<Next> {
     Ok(Next::Keep)
 }
 
-/// Receives packets while another thread passes acknowledgements on, to the end of the block; `due` comes first. Gives the reader
-/// of the next node back.
+/// Receives packets while another thread passes acknowledgements on, to the end of the block; `first` is due already. Gives the
+/// reader of the next node back.
 fn stream(
     packets: &mut Packets<'_>,
     responder: Responder<'_, &mut DataWriter<TcpStream>>,
     input: &mut DataReader<&TcpStream>,
-    behind: DataReader<TcpStream>,
-    due: Due,
+    behind: Behind,
+    first: (Due, Deadline),
     stop: &PipelineStop,
 ) -> Result<DataReader<TcpStream>> {
     let (sender, receiver) = sync_channel(DUE_MAX);
-    // There is room for it.
-    sender.try_send(due).map_err(|_| DatanodeError::Stopping)?;
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("acks".to_owned()).stack_size(STACK).spawn_scoped(scope, || {
-            let result = respond::run(responder, behind, receiver);
+            let result = respond::run(responder, behind, first, receiver);
             if result.is_err() {
                 // The receiving thread may be waiting for a packet or for the next node to take one.
                 stop.stop();
@@ -237,7 +236,7 @@ impl Packets<'_> {
         Ok(())
     }
 
-    /// Passes a packet on. A next node that fails is noticed by the thread that waits for its acknowledgements.
+    /// Passes a packet on. A next node that fails is noticed by whoever waits for its acknowledgements.
     fn forward(&mut self, packet: &Packet<'_>) {
         let Some(mirror) = &mut self.mirror else { return };
         if let Err(error) = mirror.send_raw(packet.raw) {

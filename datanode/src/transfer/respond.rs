@@ -4,9 +4,11 @@
 //! drop. It waits only while something is due, and the longer the more nodes are behind it, so that the neighbour of a stuck
 //! node speaks first.
 
+use super::connection::set_read_timeout;
 use crate::error::{DatanodeError, Result, chain};
 use crate::store::{Store, Ticket};
 use mammoth_net::data::{DataReader, DataWriter};
+use mammoth_platform::{Deadline, SystemClock};
 use mammoth_protocol::Block;
 use mammoth_protocol::datatransfer::ack;
 use mammoth_protocol::hadoop::hdfs::{PipelineAckProto, Status};
@@ -14,6 +16,7 @@ use std::borrow::BorrowMut;
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 /// A packet whose acknowledgement is due.
 #[derive(Clone, Copy, Debug)]
@@ -80,55 +83,84 @@ impl<'a, W: BorrowMut<DataWriter<TcpStream>>> Responder<'a, W> {
     }
 }
 
-/// The thread between two nodes: one acknowledgement from behind for each packet that is due. Gives the reader back at the
-/// end.
+/// The next node, as the one from which acknowledgements come.
+pub(super) struct Behind {
+    pub(super) input: DataReader<TcpStream>,
+    /// How long each may take.
+    pub(super) patience: Duration,
+    ack: PipelineAckProto,
+}
+
+impl Behind {
+    /// Waits for acknowledgements at `input`, for each as long as `patience` at most.
+    pub(super) fn new(input: DataReader<TcpStream>, patience: Duration) -> Result<Self> {
+        set_read_timeout(input.stream(), patience)?;
+        Ok(Self { input, patience, ack: PipelineAckProto::default() })
+    }
+
+    /// Waits for the acknowledgement of a packet and passes it on.
+    ///
+    /// # Errors
+    /// This node or one behind it failed; the client was told, or is gone itself.
+    pub(super) fn answer<W: BorrowMut<DataWriter<TcpStream>>>(
+        &mut self,
+        responder: &mut Responder<'_, W>,
+        due: Due,
+    ) -> Result<()> {
+        if due.own != Status::Success {
+            return responder.acknowledge(due, None);
+        }
+        match next_ack(&mut self.input, &mut self.ack, due.seqno) {
+            Ok(()) => responder.acknowledge(due, Some(&self.ack)),
+            Err(error) => self.blame(responder, due, &error),
+        }
+    }
+
+    /// As [`Self::answer`], until then at most: the packet has waited for some time already.
+    fn answer_by<W: BorrowMut<DataWriter<TcpStream>>>(
+        &mut self,
+        responder: &mut Responder<'_, W>,
+        due: Due,
+        by: Deadline,
+    ) -> Result<()> {
+        let left = by.left(&SystemClock).max(Duration::from_millis(1));
+        set_read_timeout(self.input.stream(), if self.patience.is_zero() { self.patience } else { left })?;
+        self.answer(responder, due)?;
+        set_read_timeout(self.input.stream(), self.patience)
+    }
+
+    /// The acknowledgement of a packet does not come: the client hears that the next node failed.
+    ///
+    /// # Errors
+    /// Always: the pipeline ends here.
+    pub(super) fn blame<W: BorrowMut<DataWriter<TcpStream>>>(
+        &mut self,
+        responder: &mut Responder<'_, W>,
+        due: Due,
+        error: &DatanodeError,
+    ) -> Result<()> {
+        tracing::info!(block = %responder.ticket.block, error = %chain(error), "no answer from the next datanode");
+        ack_of_failed_node(&mut self.ack);
+        responder.acknowledge(due, Some(&self.ack))
+    }
+}
+
+/// The thread between two nodes: one acknowledgement from behind for each packet that is due, first for `first`, by then. Gives
+/// the reader back at the end.
 pub(super) fn run<W: BorrowMut<DataWriter<TcpStream>>>(
     mut responder: Responder<'_, W>,
-    mut input: DataReader<TcpStream>,
+    mut behind: Behind,
+    first: (Due, Deadline),
     queue: Receiver<Due>,
 ) -> Result<DataReader<TcpStream>> {
-    let mut behind = PipelineAckProto::default();
+    behind.answer_by(&mut responder, first.0, first.1)?;
     while let Ok(due) = queue.recv() {
-        answer(&mut responder, &mut input, &mut behind, due)?;
+        behind.answer(&mut responder, due)?;
         if due.last {
             break;
         }
     }
-    Ok(input)
-}
-
-/// Waits for the next node's acknowledgement of a packet, which is read into `behind`, and passes it on.
-///
-/// # Errors
-/// This node or one behind it failed; the client was told, or is gone itself.
-pub(super) fn answer<W: BorrowMut<DataWriter<TcpStream>>>(
-    responder: &mut Responder<'_, W>,
-    input: &mut DataReader<TcpStream>,
-    behind: &mut PipelineAckProto,
-    due: Due,
-) -> Result<()> {
-    if due.own != Status::Success {
-        return responder.acknowledge(due, None);
-    }
-    match next_ack(input, behind, due.seqno) {
-        Ok(()) => responder.acknowledge(due, Some(behind)),
-        Err(error) => blame_next(responder, behind, due, &error),
-    }
-}
-
-/// The next node did not acknowledge a packet: the client hears that it failed.
-///
-/// # Errors
-/// Always: the pipeline ends here.
-pub(super) fn blame_next<W: BorrowMut<DataWriter<TcpStream>>>(
-    responder: &mut Responder<'_, W>,
-    behind: &mut PipelineAckProto,
-    due: Due,
-    error: &DatanodeError,
-) -> Result<()> {
-    tracing::info!(block = %responder.ticket.block, error = %chain(error), "no answer from the next datanode");
-    ack_of_failed_node(behind);
-    responder.acknowledge(due, Some(behind))
+    Ok(behind.input)
 }
 
 /// Reads the acknowledgement of one packet.

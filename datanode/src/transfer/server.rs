@@ -35,6 +35,14 @@ pub(crate) struct Conn<S = TcpStream> {
     pub(super) idle: AtomicBool,
 }
 
+impl<S> Conn<S> {
+    /// Ends its waiting for an operation, once: either it is closed for waiting, and an operation that arrives all the same is not
+    /// carried out, or it carries out what has arrived.
+    pub(super) fn claim(&self) -> bool {
+        self.idle.swap(false, Ordering::Relaxed)
+    }
+}
+
 impl<S: AsFd> Conn<S> {
     /// Ends whatever waits for the socket.
     fn close(&self) {
@@ -65,14 +73,17 @@ impl<S> Default for Sockets<S> {
 }
 
 impl<S: AsFd> Table<S> {
-    /// Closes the connection that has waited for an operation since the longest time: a new one may be about to say what it
-    /// wants. `None` if all are at work.
+    /// Closes the oldest connection that waits for an operation: a new one may be about to say what it wants. `None` if all are at
+    /// work.
     fn close_idle(&self) -> Option<()> {
-        let idle = self.open.iter().filter(|(_, conn)| conn.idle.load(Ordering::Relaxed));
-        let (_, idle) = idle.min_by_key(|(id, _)| **id)?;
-        idle.idle.store(false, Ordering::Relaxed);
-        idle.close();
-        Some(())
+        loop {
+            let idle = self.open.iter().filter(|(_, conn)| conn.idle.load(Ordering::Relaxed));
+            let (_, idle) = idle.min_by_key(|(id, _)| **id)?;
+            if idle.claim() {
+                idle.close();
+                return Some(());
+            }
+        }
     }
 }
 
@@ -141,7 +152,8 @@ impl<S: AsFd> Sockets<S> {
 impl Sockets {
     /// Has a connection of our own closed at the end of the daemon, for as long as the guard lives.
     pub(crate) fn track(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) -> Option<Tracked> {
-        let (id, _) = self.admit(stream, peer.to_string(), usize::MAX)?;
+        let (id, conn) = self.admit(stream, peer.to_string(), usize::MAX)?;
+        conn.claim();
         Some(Tracked { sockets: Arc::clone(self), id })
     }
 }

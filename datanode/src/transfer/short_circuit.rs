@@ -50,7 +50,9 @@ fn serve_ops(context: &Context, conn: &Arc<Conn<UnixStream>>) -> Result<()> {
             Ok(None) | Err(DataError::Timeout) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
-        conn.idle.store(false, Ordering::Relaxed);
+        if !conn.claim() {
+            return Ok(());
+        }
         let outcome = serve_op(context, &mut input, &mut output, &request);
         context.count(outcome.is_err());
         if outcome? == Next::Close || rules.keepalive.is_zero() {

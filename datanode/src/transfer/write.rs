@@ -16,25 +16,50 @@ use mammoth_protocol::hadoop::hdfs::{BlockOpResponseProto, DatanodeInfoProto, Op
 use mammoth_protocol::limits::{BYTES_PER_CHECKSUM, REPLICATION_MAX};
 use mammoth_protocol::{Block, GenStamp};
 use std::net::TcpStream;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Closes the sockets of a pipeline: the one towards the writer and the one towards the next node.
 pub(super) struct PipelineStop {
     conn: Arc<Conn>,
-    mirror: Mutex<Option<TcpStream>>,
+    mirror: Mutex<Towards>,
+}
+
+/// The connection to the next node.
+#[derive(Default)]
+struct Towards {
+    stream: Option<TcpStream>,
+    /// The pipeline is stopped: there shall be none any more.
+    stopped: bool,
 }
 
 impl PipelineStop {
     /// The connection to the next node is not this pipeline's any more.
     pub(super) fn release_mirror(&self) {
-        *self.mirror.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.towards().stream = None;
+    }
+
+    /// The connection to the next node is this one.
+    fn hold(&self, mirror: &Mirror) -> Result<()> {
+        let mut towards = self.towards();
+        if towards.stopped {
+            mirror.close();
+            return Err(DatanodeError::Stopping);
+        }
+        towards.stream = Some(mirror.output.stream().try_clone().map_err(DataError::from)?);
+        Ok(())
+    }
+
+    fn towards(&self) -> MutexGuard<'_, Towards> {
+        self.mirror.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Stop for PipelineStop {
     fn stop(&self) {
         self.conn.stop();
-        if let Some(stream) = &*self.mirror.lock().unwrap_or_else(PoisonError::into_inner) {
+        let mut towards = self.towards();
+        towards.stopped = true;
+        if let Some(stream) = &towards.stream {
             let _ = stream.shutdown(std::net::Shutdown::Both);
         }
     }
@@ -106,7 +131,7 @@ impl<'a> Order<'a> {
 
 /// Serves the operation.
 pub(super) fn serve(context: &Context, link: &mut Link<'_>, request: &OpWriteBlockProto) -> Result<Next> {
-    let stop = Arc::new(PipelineStop { conn: Arc::clone(link.conn), mirror: Mutex::new(None) });
+    let stop = Arc::new(PipelineStop { conn: Arc::clone(link.conn), mirror: Mutex::default() });
     let opened = Order::new(context, request)
         .and_then(|order| Ok((order.open(context.store()?, &stop)?, context.store()?, order)));
     let (writer, store, order) = match opened {
@@ -171,28 +196,27 @@ fn connect_mirror(
     let behind = order.request.targets.len().saturating_sub(1);
     let unreachable = |error: DatanodeError| failed(link_name(node), &chain(&error));
     let request = forwarded(order.request);
-    let hold = |mirror: &Mirror| {
-        let twin = mirror.output.stream().try_clone().map_err(DataError::from)?;
-        *stop.mirror.lock().unwrap_or_else(PoisonError::into_inner) = Some(twin);
-        Ok(())
-    };
+    let checked =
+        |mirror, answer: &_| checked(mirror, answer, node).map(Some).map_err(|(link, reason)| failed(link, &reason));
     // Of a new block nothing is anywhere yet, so that a request that went into a closed connection may be made again.
     let is_new = order.kind == Kind::Pipeline && order.stage == Stage::PipelineSetupCreate;
     while let Some(mut mirror) = is_new.then(|| mirror::open_idle(context, node, behind, &request)).flatten() {
-        hold(&mirror).map_err(unreachable)?;
+        stop.hold(&mirror).map_err(unreachable)?;
         match mirror.ready() {
-            Ok(answer) => return checked(mirror, &answer, node).map(Some).map_err(|(link, why)| failed(link, &why)),
-            Err(error @ DatanodeError::Data(DataError::Timeout)) => return Err(unreachable(error)),
-            Err(error) => tracing::debug!(link = link_name(node), error = %chain(&error), "connecting anew"),
+            Ok(answer) => return checked(mirror, &answer),
+            Err(error) if !stop.towards().stopped && !matches!(error, DatanodeError::Data(DataError::Timeout)) => {
+                tracing::debug!(link = link_name(node), error = %chain(&error), "connecting anew");
+            }
+            Err(error) => return Err(unreachable(error)),
         }
     }
     let mut mirror = mirror::open(context, node, behind, request).map_err(unreachable)?;
-    hold(&mirror).map_err(unreachable)?;
+    stop.hold(&mirror).map_err(unreachable)?;
     if order.kind != Kind::Pipeline {
         return Ok(Some(mirror));
     }
     let answer = mirror.ready().map_err(unreachable)?;
-    checked(mirror, &answer, node).map(Some).map_err(|(link, why)| failed(link, &why))
+    checked(mirror, &answer)
 }
 
 /// The next node if it, and all behind it, are ready; otherwise who is not, and why.

@@ -105,7 +105,11 @@ fn impatient() -> Options {
 
 /// The datanodes of `/a`'s only block, in the order in which readers are sent to them.
 pub(crate) fn holders(cluster: &Cluster) -> Vec<&'static str> {
-    let ports = cluster.blocks("/a").expect("its block")[0].ports.clone();
+    // The file is closed with one of them; the others tell a moment later.
+    let ports = poll("three replicas", Duration::from_secs(10), || {
+        let ports = cluster.blocks("/a")?[0].ports.clone();
+        if ports.len() == NAMES.len() { Ok(ports) } else { Err(format!("{ports:?}")) }
+    });
     let name_of = |port: &u64| NAMES.into_iter().find(|name| u64::from(cluster.addr(name, "transfer").port()) == *port);
     ports.iter().map(|port| name_of(port).expect("one of the three")).collect()
 }

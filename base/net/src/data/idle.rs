@@ -68,6 +68,11 @@ impl IdleStreams {
         while idle.pop_front_if(|idle| idle.until.is_over(&SystemClock)).is_some() {}
     }
 
+    /// Closes all.
+    pub fn clear(&self) {
+        self.lock().clear();
+    }
+
     /// How many wait.
     #[must_use]
     pub fn len(&self) -> usize {

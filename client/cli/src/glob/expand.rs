@@ -123,19 +123,21 @@ fn flatten(pattern: &str) -> Result<Vec<String>, BadPattern> {
     // Of all texts in both.
     let mut bytes = pattern.len();
     while let Some(text) = open.pop() {
-        if done.len() + open.len() > ALTERNATIVES_MAX || bytes > ALTERNATIVES_BYTES {
-            return Err(BadPattern::new("More than 10000 alternatives, or 1 MiB of them,", 0, pattern));
-        }
         match outer_braces_with_slash(&text)? {
             None => done.push(text),
             Some((start, end)) => {
                 let (before, rest) = text.split_at(start);
                 let (inside, after) = rest.split_at(end - start);
                 let inside = inside.strip_prefix('{').unwrap_or(inside);
+                let parts = split_alternatives(inside).count();
+                bytes += parts * (before.len() + after.len()) + inside.len();
+                if done.len() + open.len() + parts > ALTERNATIVES_MAX || bytes > ALTERNATIVES_BYTES {
+                    return Err(BadPattern::new("More than 10000 alternatives, or 1 MiB of them,", 0, pattern));
+                }
                 let mut expanded: Vec<String> =
                     split_alternatives(inside).map(|part| format!("{before}{part}{}", &after[1..])).collect();
                 expanded.reverse();
-                bytes = bytes + expanded.iter().map(String::len).sum::<usize>() - text.len();
+                bytes -= text.len();
                 open.extend(expanded);
             }
         }

@@ -72,7 +72,8 @@ fn braces_do_not_multiply_without_end() {
     let expanded = |pattern: &str| expand(&mut Empty, pattern, str::to_owned);
     assert_eq!(expanded(&"{/a,/b}".repeat(13)), Ok(Matches::Found(Vec::new())), "8,192 paths");
     let long = format!("{}{}", "/x".repeat(100_000), "{/a,/b}".repeat(4));
-    for pattern in ["{/a,/b}".repeat(30), long] {
+    let wide = format!("{{/{}}}{}", ",".repeat(9_000), "x".repeat(60_000));
+    for pattern in ["{/a,/b}".repeat(30), long, wide] {
         let told = expanded(&pattern).unwrap_err().to_string();
         assert!(told.starts_with("Illegal file pattern: More than 10000 alternatives, or 1 MiB of them, at pos 0: `"));
     }

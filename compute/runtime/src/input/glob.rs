@@ -41,14 +41,17 @@ pub(super) fn alternatives(pattern: &str) -> Result<Vec<String>, String> {
     // Of all texts in both.
     let mut bytes = pattern.len();
     while let Some(text) = open.pop() {
-        if done.len() + open.len() > ALTERNATIVES_MAX || bytes > ALTERNATIVES_BYTES {
-            return Err(format!("more than {ALTERNATIVES_MAX} alternatives, or {ALTERNATIVES_BYTES} bytes of them"));
-        }
         match first_braces(&text)? {
             None => done.push(text),
             Some((before, inside, after)) => {
+                let parts: usize = inside.iter().map(|part| part.len()).sum();
+                bytes = bytes + inside.len() * (before.len() + after.len()) + parts - text.len();
+                if done.len() + open.len() + inside.len() > ALTERNATIVES_MAX || bytes > ALTERNATIVES_BYTES {
+                    return Err(format!(
+                        "more than {ALTERNATIVES_MAX} alternatives, or {ALTERNATIVES_BYTES} bytes of them"
+                    ));
+                }
                 let written: Vec<String> = inside.iter().map(|part| format!("{before}{part}{after}")).collect();
-                bytes = bytes + written.iter().map(String::len).sum::<usize>() - text.len();
                 open.extend(written.into_iter().rev());
             }
         }

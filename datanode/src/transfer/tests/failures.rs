@@ -61,6 +61,25 @@ fn a_stuck_node_is_blamed_by_its_position_within_the_timeout_and_a_bit() {
 }
 
 #[test]
+fn a_second_packet_gives_a_stuck_node_no_more_time() {
+    for before in [1, 2] {
+        let nodes: Vec<Node> = (0..before).map(|_| Node::start()).collect();
+        let stuck = Stuck::start(true);
+        let before: Vec<&Node> = nodes.iter().collect();
+        let mut client = stuck_behind(&before, &stuck);
+        let (blame, took) = timed(|| {
+            client.send(0, 1000);
+            // Beyond half of the time: were it given anew, this would take half as long again.
+            std::thread::sleep(TIMEOUT * 6 / 10);
+            client.send(1000, 1000);
+            client.blame()
+        });
+        assert_eq!(blame, (before.len(), Status::Error));
+        assert!(took >= TIMEOUT && took < TIMEOUT * 15 / 10, "{took:?}");
+    }
+}
+
+#[test]
 fn a_stuck_node_is_blamed_even_when_so_much_is_sent_that_nothing_moves_any_more() {
     let nodes = [Node::start(), Node::start()];
     let stuck = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

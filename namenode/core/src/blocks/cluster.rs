@@ -292,6 +292,9 @@ impl Cluster {
         let node = self.node_mut(ix);
         let host = std::mem::replace(&mut node.addr, addr).ip;
         let from = std::mem::replace(&mut node.rack, rack);
+        if (node.addr.ip, rack) == (host, from) {
+            return;
+        }
         if let Some(others) = self.hosts.get_mut(&host) {
             others.retain(|&other| other != ix);
             if others.is_empty() {

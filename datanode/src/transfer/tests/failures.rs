@@ -3,6 +3,7 @@
 use super::harness::{Client, Node, Stuck, TIMEOUT, eventually, info, transfer_rules, write_request};
 use crate::store::SpaceRules;
 use crate::store::testing::{block, bytes};
+use mammoth_net::data::DataError;
 use mammoth_platform::{Clock, SystemClock};
 use mammoth_protocol::Block;
 use mammoth_protocol::datatransfer::checksum;
@@ -69,8 +70,10 @@ fn a_second_packet_gives_a_stuck_node_no_more_time() {
         let mut client = stuck_behind(&before, &stuck);
         let (blame, took) = timed(|| {
             client.send(0, 1000);
-            // Beyond half of the time: were it given anew, this would take half as long again.
-            std::thread::sleep(TIMEOUT * 6 / 10);
+            // Nothing comes for more than half of the time: were it given anew then, this would take half as long again.
+            client.set_patience(TIMEOUT * 6 / 10);
+            assert!(matches!(client.ack(), Err(DataError::Timeout)));
+            client.set_patience(Duration::from_secs(20));
             client.send(1000, 1000);
             client.blame()
         });

@@ -202,6 +202,11 @@ impl Client {
         Self { stream: DataStream::connect(addr, &options).expect("connected"), seqno: 0 }
     }
 
+    /// How long it waits for whatever it reads.
+    pub(super) fn set_patience(&self, time: Duration) {
+        self.stream.reader.stream().set_read_timeout(Some(time)).expect("set");
+    }
+
     pub(super) fn ask(&mut self, request: OpWriteBlockProto) -> BlockOpResponseProto {
         self.stream.writer.send_op(&OpRequest::WriteBlock(Box::new(request))).expect("sent");
         self.stream.reader.read_message("answer").expect("answered")

@@ -81,11 +81,6 @@ impl<E: std::error::Error> From<E> for Gone {
     }
 }
 
-/// Whatever came of it, the connection closes.
-fn served_once(_: Result<(), Gone>) -> bool {
-    false
-}
-
 impl FakeDatanode {
     pub(crate) fn start(number: usize) -> Arc<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -213,14 +208,15 @@ impl FakeDatanode {
             if served > 0 && self.take_fault(|fault| *fault == Fault::HangUpWhenReused).is_some() {
                 break;
             }
-            let kept = match request {
-                OpRequest::WriteBlock(request) => self.write(&mut stream, &request).is_ok() && self.state().keeps,
-                OpRequest::ReadBlock(request) => served_once(self.read(&mut stream, &request)),
-                OpRequest::TransferBlock(request) => served_once(self.transfer(&mut stream, &request)),
-                OpRequest::BlockChecksum(request) => served_once(self.checksum(&mut stream, &request)),
-                _ => false,
+            let keeps = matches!(request, OpRequest::WriteBlock(_)) && self.state().keeps;
+            let outcome = match request {
+                OpRequest::WriteBlock(request) => self.write(&mut stream, &request),
+                OpRequest::ReadBlock(request) => self.read(&mut stream, &request),
+                OpRequest::TransferBlock(request) => self.transfer(&mut stream, &request),
+                OpRequest::BlockChecksum(request) => self.checksum(&mut stream, &request),
+                _ => Err(Gone),
             };
-            if !kept {
+            if outcome.is_err() || !keeps {
                 break;
             }
             served += 1;

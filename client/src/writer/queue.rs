@@ -352,3 +352,25 @@ impl std::fmt::Debug for Queue {
         f.debug_struct("Queue").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mammoth_platform::SystemClock;
+
+    #[test]
+    fn a_block_leaves_its_connection_quiet_only_if_no_heartbeat_waits_for_its_answer() {
+        let queue = Queue::new(Arc::new(SystemClock), 1);
+        assert!(queue.end_block());
+        queue.begin_heartbeat();
+        queue.begin_heartbeat();
+        queue.acknowledge_heartbeat();
+        assert!(!queue.end_block());
+        // The next block's connection owes nothing.
+        assert!(queue.end_block());
+        assert_eq!(queue.overdue(), Duration::ZERO);
+        queue.begin_heartbeat();
+        queue.acknowledge_heartbeat();
+        assert!(queue.end_block());
+    }
+}

@@ -16,9 +16,6 @@ use std::borrow::BorrowMut;
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// For timeouts of zero, which mean none.
-const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
-
 /// How the beginning ended.
 pub(super) enum Early {
     /// The block is complete.
@@ -92,21 +89,24 @@ impl Ends<'_, '_> {
                 return Ok(Ready::Packet);
             }
             let mut left = self.input_by.left(&SystemClock);
-            let mut ends = vec![PollFd::new(*self.input.stream(), PollFlags::IN)];
             if due {
-                ends.push(PollFd::new(self.behind.input.stream(), PollFlags::IN));
                 left = left.min(self.behind_by.left(&SystemClock));
             }
-            match poll(&mut ends, Some(&timespec(left))) {
+            let mut ends = [
+                PollFd::new(*self.input.stream(), PollFlags::IN),
+                PollFd::new(self.behind.input.stream(), PollFlags::IN),
+            ];
+            let watched = if due { &mut ends[..] } else { &mut ends[..1] };
+            match poll(watched, Some(&timespec(left))) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => return Err(DataError::Io(error.into()).into()),
             }
             // An end that failed is ready as well: reading tells how.
-            let is_ready = |at: usize| ends.get(at).is_some_and(|end| !end.revents().is_empty());
-            if is_ready(1) {
+            let [input, behind] = ends.map(|end| !end.revents().is_empty());
+            if behind {
                 return Ok(Ready::Ack);
             }
-            if is_ready(0) {
+            if input {
                 return Ok(Ready::Packet);
             }
             if due && self.behind_by.is_over(&SystemClock) {
@@ -120,7 +120,7 @@ impl Ends<'_, '_> {
 }
 
 fn deadline(timeout: Duration) -> Deadline {
-    Deadline::after(&SystemClock, if timeout.is_zero() { FOR_EVER } else { timeout })
+    Deadline::after(&SystemClock, timeout)
 }
 
 fn timespec(time: Duration) -> Timespec {

@@ -124,7 +124,7 @@ impl Behind {
         by: Deadline,
     ) -> Result<()> {
         let left = by.left(&SystemClock).max(Duration::from_millis(1));
-        set_read_timeout(self.input.stream(), if self.patience.is_zero() { self.patience } else { left })?;
+        set_read_timeout(self.input.stream(), left)?;
         self.answer(responder, due)?;
         set_read_timeout(self.input.stream(), self.patience)
     }

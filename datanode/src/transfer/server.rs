@@ -326,4 +326,18 @@ mod tests {
         // One that was closed counts as busy until its thread has ended.
         assert!(!conn.idle.load(Ordering::Relaxed));
     }
+
+    #[test]
+    fn an_operation_that_arrives_at_a_connection_closed_for_waiting_is_not_carried_out() {
+        let ((near, _far), (next, _far_next)) = (UnixStream::pair().unwrap(), UnixStream::pair().unwrap());
+        let sockets = Sockets::default();
+        let (_, conn) = sockets.admit(near, "near".to_owned(), 1).unwrap();
+        assert!(conn.claim());
+        // At work: nobody closes it for another.
+        let (again, _far_again) = UnixStream::pair().unwrap();
+        assert!(sockets.admit(again, "again".to_owned(), 1).is_none());
+        conn.idle.store(true, Ordering::Relaxed);
+        assert!(sockets.admit(next, "next".to_owned(), 1).is_some());
+        assert!(!conn.claim());
+    }
 }

@@ -196,14 +196,14 @@ fn connect_mirror(
     let behind = order.request.targets.len().saturating_sub(1);
     let unreachable = |error: DatanodeError| failed(link_name(node), &chain(&error));
     let request = forwarded(order.request);
-    let checked =
-        |mirror, answer: &_| checked(mirror, answer, node).map(Some).map_err(|(link, reason)| failed(link, &reason));
+    let admitted =
+        |mirror, answer: &_| ready(mirror, answer, node).map(Some).map_err(|(link, reason)| failed(link, &reason));
     // Of a new block nothing is anywhere yet, so that a request that went into a closed connection may be made again.
     let is_new = order.kind == Kind::Pipeline && order.stage == Stage::PipelineSetupCreate;
     while let Some(mut mirror) = is_new.then(|| mirror::open_idle(context, node, behind, &request)).flatten() {
         stop.hold(&mirror).map_err(unreachable)?;
         match mirror.ready() {
-            Ok(answer) => return checked(mirror, &answer),
+            Ok(answer) => return admitted(mirror, &answer),
             Err(error) if !stop.towards().stopped && !matches!(error, DatanodeError::Data(DataError::Timeout)) => {
                 tracing::debug!(link = link_name(node), error = %chain(&error), "connecting anew");
             }
@@ -216,11 +216,11 @@ fn connect_mirror(
         return Ok(Some(mirror));
     }
     let answer = mirror.ready().map_err(unreachable)?;
-    checked(mirror, &answer)
+    admitted(mirror, &answer)
 }
 
 /// The next node if it, and all behind it, are ready; otherwise who is not, and why.
-fn checked(
+fn ready(
     mirror: Mirror,
     answer: &BlockOpResponseProto,
     node: &DatanodeInfoProto,
@@ -230,6 +230,38 @@ fn checked(
         Some(link) => {
             mirror.close();
             Err((link, answer.message.clone().unwrap_or_else(|| "refused".to_owned())))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mammoth_net::data::{DataStream, SocketOptions};
+    use std::io::Read;
+    use std::net::TcpListener;
+    use std::sync::atomic::AtomicBool;
+    use std::time::Duration;
+
+    #[test]
+    fn a_stopped_pipeline_closes_the_next_node_whether_it_has_it_or_gets_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let connect = || {
+            let stream = DataStream::connect(listener.local_addr().unwrap(), &SocketOptions::default()).unwrap();
+            (Mirror { input: stream.reader, output: stream.writer }, listener.accept().unwrap().0)
+        };
+        let (writer, _far_writer) = connect();
+        let stream = writer.output.stream().try_clone().unwrap();
+        let conn = Arc::new(Conn { stream, peer: "writer".to_owned(), idle: AtomicBool::new(false) });
+        let stop = PipelineStop { conn, mirror: Mutex::default() };
+        let (held, mut far_held) = connect();
+        stop.hold(&held).unwrap();
+        stop.stop();
+        let (late, mut far_late) = connect();
+        assert!(matches!(stop.hold(&late), Err(DatanodeError::Stopping)));
+        for far in [&mut far_held, &mut far_late] {
+            far.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+            assert_eq!(far.read(&mut [0]).unwrap(), 0);
         }
     }
 }

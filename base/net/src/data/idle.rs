@@ -126,12 +126,14 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let idle = IdleStreams::default();
         let (closed, far) = pair(&listener);
+        let (talking, mut other_far) = pair(&listener);
+        let twins = [&closed, &talking].map(|stream| stream.reader.stream().try_clone().unwrap());
         idle.put(closed);
-        drop(far);
-        let (talking, mut far) = pair(&listener);
         idle.put(talking);
-        far.write_all(b"!").unwrap();
-        // What is sent to a socket of the same machine is there when the call that sends it returns, and so is its end.
+        drop(far);
+        other_far.write_all(b"!").unwrap();
+        // Both have arrived once they can be looked at.
+        assert_eq!(twins.map(|twin| twin.peek(&mut [0]).unwrap()), [0, 1]);
         assert!(idle.take(listener.local_addr().unwrap()).is_none());
         assert!(idle.is_empty());
     }

@@ -2,7 +2,7 @@
 
 use super::{BadPattern, Pattern, unquote};
 
-/// Most patterns that the braces of one may stand for, and their bytes together: thirty pairs of `{/a,/b}` stand for a milliard.
+/// Most patterns that the braces of one may stand for, and their bytes together: thirty pairs of `{/a,/b}` stand for a billion.
 const ALTERNATIVES_MAX: usize = 10_000;
 const ALTERNATIVES_BYTES: usize = 1 << 20;
 

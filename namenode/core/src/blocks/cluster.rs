@@ -288,7 +288,7 @@ impl Cluster {
     }
 
     /// A datanode that is known has this address and is on this rack.
-    pub(super) fn settle(&mut self, ix: NodeIx, addr: DatanodeAddr, rack: RackIx) {
+    pub(super) fn relocate(&mut self, ix: NodeIx, addr: DatanodeAddr, rack: RackIx) {
         let node = self.node_mut(ix);
         let host = std::mem::replace(&mut node.addr, addr).ip;
         let from = std::mem::replace(&mut node.rack, rack);

@@ -125,7 +125,7 @@ impl BlockMap {
             if self.cluster.node(ix).rack != rack {
                 self.reconsider(ix); // Its blocks may be misplaced now, or no longer.
             }
-            self.cluster.settle(ix, request.addr.clone(), rack);
+            self.cluster.relocate(ix, request.addr.clone(), rack);
             self.cluster.set_live(ix, true);
             let node = self.cluster.node_mut(ix);
             (node.epoch, node.heard) = (epoch, heard);

@@ -139,9 +139,10 @@ impl<'a> Placement<'a> {
 
     /// Takes one of the datanodes that `fit` admits, at random, a busy one only if all are.
     fn take(&mut self, among: Among, fit: impl Fn(&Candidate<'_>) -> bool) -> bool {
-        let cluster = &self.map.cluster;
+        let map = self.map;
+        let cluster = &map.cluster;
         let found = match among {
-            Among::Most => self.try_some(&fit).or_else(|| self.look_at(self.map.cluster.nodes(), &fit)),
+            Among::Most => self.try_some(&fit).or_else(|| self.look_at(cluster.nodes(), &fit)),
             Among::All => self.look_at(cluster.nodes(), &fit),
             Among::Host(ip) => self.look_at(cluster.these(cluster.at_host(ip)), &fit),
             Among::Rack(rack) => self.look_at(cluster.these(cluster.at_rack(rack)), &fit),

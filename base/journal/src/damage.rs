@@ -83,16 +83,17 @@ fn borders(bytes: &[u8]) -> Vec<usize> {
         at += record.encoded_len();
         borders.push(at);
     }
-    assert_eq!(at, bytes.len());
+    assert!(bytes[at..].iter().all(|byte| *byte == 0), "only room behind the last record");
     borders
 }
 
-/// Every byte of headers and of the first and last two records, and others by chance.
+/// Every byte of headers, of the first and last two records and of the beginning of the room behind, and others by chance.
 fn places(bytes: &[u8], random: &SeededEntropy) -> Vec<usize> {
     let borders = borders(bytes);
     let inner = borders[2.min(borders.len() - 1)]..borders[borders.len().saturating_sub(3)];
     let chosen = |at: &usize| !inner.contains(at) || random.next_u64().is_multiple_of(16);
-    (0..bytes.len()).filter(chosen).collect()
+    let end = bytes.len().min(borders[borders.len() - 1] + 50);
+    (0..end).filter(chosen).collect()
 }
 
 #[test]
@@ -147,7 +148,8 @@ fn a_log_that_is_cut_anywhere_is_refused_with_its_place_or_ends_before_the_cut()
                 Err(error) => assert!(error.contains(name) && error.contains("at byte "), "{name} to {at}: {error}"),
                 Ok((last, torn)) => {
                     assert_eq!(number + 1, all.len(), "{name} to {at}: further segments follow");
-                    assert_eq!(torn, !borders.contains(&at), "{name} to {at}");
+                    let end = borders.iter().rfind(|border| **border <= at).map_or(0, |border| *border);
+                    assert_eq!(torn, good[end..at].iter().any(|byte| *byte != 0), "{name} to {at}");
                     let own = segment_name(Seq(last.0 + 1));
                     if own != name {
                         std::fs::remove_file(dir.path().join(own)).unwrap();

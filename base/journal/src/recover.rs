@@ -48,16 +48,15 @@ pub fn recover<S: Journaled, D: LogDisk, C: CheckpointStore>(
     let highest = store.mark(Mark::Highest)?;
     load_rows(store, &mut state, &mut stats)?;
     let segments = disk.segments()?;
-    let (term, torn) = replay(&disk, &segments, cluster, &mut state, &mut stats)?;
+    let (term, cut) = replay(&disk, &segments, cluster, &mut state, &mut stats)?;
     if stats.last < highest.max(stats.applied) {
         let what =
             format!("it ends at record {}, the checkpoint is of record {}", stats.last, highest.max(stats.applied));
         return Err(JournalError::Incomplete { what });
     }
     state.finish_load().map_err(corrupt_checkpoint)?;
-    if let Some((segment, torn)) = torn {
-        disk.cut(segment, torn.at)?;
-        stats.torn = Some((segment_name(segment), torn));
+    if let (Some(segment), Some(at)) = (segments.last(), cut) {
+        disk.cut(*segment, at)?;
     }
     let log = Log::begin(disk, cluster, Term(term.0 + 1), stats.last, segments)?;
     Ok(Recovered { state, log, stats })
@@ -85,7 +84,7 @@ fn replay<S: Journaled>(
     cluster: &str,
     state: &mut S,
     stats: &mut LoadStats,
-) -> Result<(Term, Option<(Seq, Torn)>), JournalError> {
+) -> Result<(Term, Option<u64>), JournalError> {
     let (Some(first), Some(last)) = (segments.first(), segments.last()) else {
         return Err(JournalError::Incomplete { what: "there is no segment".to_owned() });
     };
@@ -94,7 +93,7 @@ fn replay<S: Journaled>(
         return Err(JournalError::Incomplete { what });
     }
     let mut term = Term(0);
-    let mut torn = None;
+    let mut cut = None;
     let mut expected = *first;
     for segment in segments {
         if *segment != expected {
@@ -122,16 +121,22 @@ fn replay<S: Journaled>(
                 }
                 Next::Record(..) => {}
                 Next::End => break,
-                Next::Torn(end) if segment == last => {
-                    torn = Some((*segment, end));
+                Next::Room(at) if segment == last => {
+                    cut = Some(at);
                     break;
                 }
-                // The next segment was begun after this one was synced.
+                Next::Torn(end) if segment == last => {
+                    cut = Some(end.at);
+                    stats.torn = Some((segment_name(*segment), end));
+                    break;
+                }
+                // The next segment was begun after this one was synced, and had ended with its last record.
+                Next::Room(at) => return Err(corrupt(at, "zeros, and further segments follow".to_owned())),
                 Next::Torn(end) => return Err(corrupt(end.at, format!("{}, and further segments follow", end.what))),
             }
         }
         (expected, term) = (reader.next_seq(), reader.term());
     }
     stats.last = Seq(expected.0 - 1);
-    Ok((term, torn))
+    Ok((term, cut))
 }

@@ -49,6 +49,11 @@ impl Kept {
         Self { path: path.to_owned(), bytes: std::fs::read(path).expect("read") }
     }
 
+    /// Bytes without the room of a log that is open.
+    fn used(&self) -> usize {
+        self.bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
+    }
+
     fn put_back(&self) {
         std::fs::write(&self.path, &self.bytes).expect("written");
     }
@@ -76,7 +81,7 @@ fn a_damaged_log_is_refused_with_its_place_and_serves_again_when_it_is_put_back(
     cluster.kill("namenode");
     let last = segments(&cluster).pop().expect("a segment");
     let kept = Kept::of(&last);
-    let len = kept.bytes.len();
+    let len = kept.used();
     // The header; a record's length, its checksum and its edits, far from the end.
     for at in [3, 20, len / 4, len / 3, len / 2] {
         flip(&last, at as u64);
@@ -101,7 +106,7 @@ fn a_log_that_lost_its_end_is_found_out_by_the_datanodes() {
     cluster.kill("namenode");
     let last = segments(&cluster).pop().expect("a segment");
     let kept = Kept::of(&last);
-    std::fs::write(&last, &kept.bytes[..kept.bytes.len() - 7]).expect("cut");
+    std::fs::write(&last, &kept.bytes[..kept.used() - 7]).expect("cut");
     cluster.restart("namenode").ok();
     poll("safe mode says why", LIMIT, || {
         let mode = cluster.status()?["health"]["safe_mode"].to_string();

@@ -7,7 +7,8 @@ use std::io::Read;
 /// Segments, each named by the sequence of its first record; one of them is open for appending.
 ///
 /// After a crash a segment that was created is there with at least its header, a segment that was deleted is gone, and of
-/// what was appended at least everything up to the last successful [`LogDisk::sync`].
+/// what was appended at least everything up to the last successful [`LogDisk::sync`]. Zeros may follow in the last one: the
+/// disk makes room ahead.
 pub trait LogDisk {
     /// All segments, in order.
     ///
@@ -21,8 +22,8 @@ pub trait LogDisk {
     /// No such segment, or the disk fails.
     fn read(&self, segment: Seq) -> Result<Box<dyn Read + '_>, JournalError>;
 
-    /// Creates a segment that holds `header` (replacing one of the same name), durably and all at once, and opens it for
-    /// appending.
+    /// Ends the open segment behind its last record, durably. Then creates one that holds `header` (replacing one of the same
+    /// name), durably and all at once, and opens it for appending.
     ///
     /// # Errors
     /// The disk fails.

@@ -29,6 +29,9 @@ struct Segment {
     synced: usize,
 }
 
+/// Zeros that a crash leaves behind all of it: the room that a disk makes ahead.
+const ROOM: usize = 100;
+
 /// What a crash leaves of bytes that were appended and not synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tear {
@@ -52,8 +55,8 @@ impl MemoryDisk {
     /// The power goes and comes back.
     pub fn crash(&self, tear: Tear) {
         let mut inner = self.lock();
-        inner.open = None;
-        for segment in inner.segments.values_mut() {
+        let open = inner.open.take();
+        for (seq, segment) in &mut inner.segments {
             let unsynced = segment.bytes.len() - segment.synced;
             match tear {
                 Tear::Lost => segment.bytes.truncate(segment.synced),
@@ -63,6 +66,9 @@ impl MemoryDisk {
                     segment.bytes[segment.synced..end].fill(0);
                 }
                 Tear::Kept => {}
+            }
+            if open == Some(*seq) {
+                segment.bytes.resize(segment.bytes.len() + ROOM, 0);
             }
             segment.synced = segment.bytes.len();
         }

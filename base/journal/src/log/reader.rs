@@ -30,7 +30,7 @@ pub struct SegmentReader<R> {
 pub struct Torn {
     /// Where the segment has to be cut.
     pub at: u64,
-    /// Bytes from there to its end.
+    /// Bytes from there to its end, or to where zeros begin that reach there.
     pub bytes: u64,
     /// What was found there.
     pub what: &'static str,
@@ -43,6 +43,8 @@ pub enum Next<'a> {
     Record(Record<'a>, u64),
     /// The end, right behind the last record.
     End,
+    /// The end, and from here on zeros: the room of a segment that was open when its process was killed.
+    Room(u64),
     /// A record that was never synced; the segment ends before it.
     Torn(Torn),
 }
@@ -119,9 +121,13 @@ impl<R: Read> SegmentReader<R> {
         Ok(Next::Record(Record { seq, term, place, edits }, position))
     }
 
-    /// Torn or corrupt: corrupt if a later write follows, as everything before a write was synced before it.
+    /// Room, torn, or corrupt: corrupt if a later write follows, as everything before a write was synced before it.
     fn judge(&mut self, what: &'static str) -> Result<Next<'_>, JournalError> {
         self.fill(SEARCH_BYTES_MAX)?;
+        let bytes = self.rest().iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        if self.at_end && bytes == 0 {
+            return Ok(Next::Room(self.position));
+        }
         if !self.at_end {
             return Err(self.corrupt(format!("record {}: {what}, and far more bytes follow", self.next)));
         }
@@ -133,7 +139,7 @@ impl<R: Read> SegmentReader<R> {
                 self.corrupt(format!("record {}: {what}, but record {seq} at byte {place} is intact", self.next))
             );
         }
-        Ok(Next::Torn(Torn { at: self.position, bytes: self.rest().len() as u64, what }))
+        Ok(Next::Torn(Torn { at: self.position, bytes: bytes as u64, what }))
     }
 
     fn rest(&self) -> &[u8] {

@@ -62,6 +62,12 @@ fn conformance(mut disk: impl LogDisk) {
         disk.read(segment).unwrap().read_to_end(&mut bytes).unwrap();
         bytes
     };
+    // An open segment may have room behind its records.
+    let records = |disk: &dyn LogDisk, segment| {
+        let bytes = read(disk, segment);
+        let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        bytes[..end].to_vec()
+    };
     assert_eq!(disk.segments().unwrap(), []);
     assert!(disk.append(b"x").is_err() && disk.sync().is_err(), "nothing is open");
     assert!(disk.read(Seq(1)).is_err());
@@ -73,7 +79,7 @@ fn conformance(mut disk: impl LogDisk) {
     disk.append(b"three").unwrap();
     assert_eq!(disk.segments().unwrap(), [Seq(1), Seq(30)]);
     assert_eq!(read(&disk, Seq(1)), b"headonetwo");
-    assert_eq!(read(&disk, Seq(30)), b"hthree");
+    assert_eq!(records(&disk, Seq(30)), b"hthree");
     disk.cut(Seq(1), 7).unwrap();
     assert_eq!(read(&disk, Seq(1)), b"headone");
     disk.create(Seq(30), b"again").unwrap();
@@ -82,7 +88,7 @@ fn conformance(mut disk: impl LogDisk) {
     assert_eq!(disk.segments().unwrap(), [Seq(30)]);
     disk.append(b"!").unwrap();
     disk.sync().unwrap();
-    assert_eq!(read(&disk, Seq(30)), b"again!");
+    assert_eq!(records(&disk, Seq(30)), b"again!");
     assert!(disk.cut(Seq(7), 0).is_err());
 }
 
@@ -117,7 +123,9 @@ fn the_memory_disk_loses_what_was_not_synced() {
         disk.sync().unwrap();
         disk.append(b"lost").unwrap();
         disk.crash(tear);
-        assert_eq!(disk.bytes(Seq(1)), left, "{tear:?}");
+        let bytes = disk.bytes(Seq(1));
+        assert!(bytes.starts_with(left) && bytes.len() > left.len(), "{tear:?}: {bytes:?}");
+        assert!(bytes[left.len()..].iter().all(|byte| *byte == 0), "{tear:?}: room behind, {bytes:?}");
         assert!(disk.append(b"x").is_err(), "nothing is open after a crash");
     }
 }
@@ -153,7 +161,8 @@ fn a_tail_torn_at_any_byte_is_dropped_and_cut() {
         let loaded = load(&disk).unwrap_or_else(|e| panic!("cut at {length}: {e}"));
         assert_eq!(loaded.log.last(), Seq(kept as u64), "cut at {length}");
         let end = if kept == 0 { places[0].0 } else { places[kept - 1].1 };
-        assert_eq!(loaded.stats.torn.is_some(), length > end);
+        // The first bytes of a length are zeros, and so is room.
+        assert_eq!(loaded.stats.torn.is_some(), whole[end..length].iter().any(|byte| *byte != 0), "cut at {length}");
         assert_eq!(disk.bytes(Seq(if kept == 0 { 1 } else { kept as u64 + 1 })).len(), places[0].0, "a new segment");
         if kept > 0 {
             assert_eq!(disk.bytes(Seq(1)), whole[..end], "the torn bytes are gone");
@@ -185,8 +194,8 @@ fn a_flipped_bit_before_the_last_write_is_refused_with_the_place() {
 }
 
 #[test]
-fn zeros_and_garbage_behind_the_last_record_are_torn() {
-    for tail in [vec![0; 5000], vec![0xff; 40], b"no record".to_vec()] {
+fn garbage_behind_the_last_record_is_torn() {
+    for tail in [vec![0xff; 40], b"no record".to_vec()] {
         let disk = written(&[2]);
         let mut bytes = disk.bytes(Seq(1));
         let end = bytes.len() as u64;
@@ -196,6 +205,51 @@ fn zeros_and_garbage_behind_the_last_record_are_torn() {
         let (_, torn) = loaded.stats.torn.unwrap();
         assert_eq!((torn.at, torn.bytes, loaded.log.last()), (end, tail.len() as u64, Seq(2)));
     }
+}
+
+#[test]
+fn zeros_behind_the_last_record_are_room_unless_another_segment_follows() {
+    for (zeros, torn) in [(1, b"".as_slice()), (27, b""), (5000, b""), (300_000, b""), (0, b"\x01"), (40, b"torn")] {
+        let disk = written(&[2]);
+        let whole = disk.bytes(Seq(1));
+        let bytes = [&whole, torn, &vec![0; zeros]].concat();
+        disk.damage(Seq(1), bytes.clone());
+        let loaded = load(&disk).unwrap();
+        assert_eq!(loaded.log.last(), Seq(2));
+        let found = loaded.stats.torn.map(|(_, torn)| (torn.at, torn.bytes));
+        assert_eq!(found, (!torn.is_empty()).then_some((whole.len() as u64, torn.len() as u64)), "{zeros} zeros");
+        assert_eq!(disk.bytes(Seq(1)), whole, "cut behind the last record");
+        disk.damage(Seq(1), bytes);
+        let Err(JournalError::CorruptLog { position, what, .. }) = load(&disk) else { panic!("{zeros} zeros") };
+        assert_eq!(position, whole.len() as u64);
+        assert!(what.ends_with("and further segments follow"), "{what}");
+    }
+}
+
+#[test]
+fn files_have_room_ahead_and_none_once_they_are_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut disk = FileDisk::new(dir.path());
+    let len = |segment| std::fs::metadata(dir.path().join(segment_name(segment))).unwrap().len();
+    disk.create(Seq(1), b"header").unwrap();
+    let mut written = b"header".to_vec();
+    let mut lens = Vec::new();
+    for round in 0..300_u64 {
+        let bytes = vec![round as u8 | 1; 1 + 40 * round as usize];
+        disk.append(&bytes).unwrap();
+        disk.sync().unwrap();
+        written.extend(bytes);
+        lens.push(len(Seq(1)));
+        assert!(lens[lens.len() - 1] >= written.len() as u64);
+    }
+    lens.dedup();
+    assert!(lens.len() < 20, "it grew {} times", lens.len());
+    let mut found = Vec::new();
+    disk.read(Seq(1)).unwrap().read_to_end(&mut found).unwrap();
+    let room = found.split_off(written.len());
+    assert!(found == written && !room.is_empty() && room.iter().all(|byte| *byte == 0));
+    disk.create(Seq(301), b"next").unwrap();
+    assert_eq!((len(Seq(1)), len(Seq(301))), (written.len() as u64, 4));
 }
 
 #[test]

@@ -7,10 +7,12 @@ use std::hash::BuildHasher as _;
 
 /// Ids per chunk: a folder of a million entries inserts by moving at most 5 KiB.
 const CHUNK_MAX: usize = 512;
+/// Tags that are compared together, without a branch for each.
+const BLOCK: usize = 32;
 
-/// Ids of a folder's entries, ordered by name. The names stay in the inodes, so an entry costs 10 bytes; to find the place of a
-/// name is a binary search that reads the inodes it compares, and to find an entry reads few: of a chunk only those whose tag is
-/// that of the name.
+/// Ids of a folder's entries, ordered by name. The names stay in the inodes, so an entry costs 10 bytes, but for the last name of
+/// a chunk; to find the place of a name is a binary search that reads the inodes it compares, and to find an entry reads few: of
+/// its chunk only those whose tag is that of the name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Children {
     /// None is empty; each is sorted, and all are before all of the next.
@@ -24,31 +26,54 @@ struct Chunk {
     ids: Vec<InodeId>,
     /// Of each name, some bits of a hash.
     tags: Vec<u16>,
+    /// The last one: all chunks are searched for every name, and inodes lie far apart.
+    last_name: Box<[u8]>,
 }
 
 impl Chunk {
-    fn insert(&mut self, at: usize, id: InodeId, tag: u16) {
+    fn in_order(inodes: &Inodes, ids: &[InodeId]) -> Self {
+        let tags = ids.iter().map(|id| tag(name_of(inodes, *id))).collect();
+        let mut chunk = Self { ids: ids.to_vec(), tags, last_name: Box::default() };
+        chunk.note_last_name(inodes);
+        chunk
+    }
+
+    fn insert(&mut self, at: usize, id: InodeId, name: &[u8]) {
+        if at == self.ids.len() {
+            self.last_name = name.into();
+        }
         self.ids.insert(at, id);
-        self.tags.insert(at, tag);
+        self.tags.insert(at, tag(name));
+    }
+
+    fn remove(&mut self, inodes: &Inodes, at: usize) {
+        self.ids.remove(at);
+        self.tags.remove(at);
+        if at == self.ids.len() {
+            self.note_last_name(inodes);
+        }
     }
 
     /// What comes from `keep` on.
-    fn split_off(&mut self, keep: usize) -> Self {
-        let rest = Self { ids: self.ids.split_off(keep), tags: self.tags.split_off(keep) };
+    fn split_off(&mut self, inodes: &Inodes, keep: usize) -> Self {
+        let last_name = std::mem::take(&mut self.last_name);
+        let rest = Self { ids: self.ids.split_off(keep), tags: self.tags.split_off(keep), last_name };
         self.ids.shrink_to_fit();
         self.tags.shrink_to_fit();
+        self.note_last_name(inodes);
         rest
     }
 
-    /// The name of its last entry.
-    fn last_name<'a>(&self, inodes: &'a Inodes) -> &'a [u8] {
-        self.ids.last().map_or(&[], |last| name_of(inodes, *last))
+    fn note_last_name(&mut self, inodes: &Inodes) {
+        self.last_name = self.ids.last().map_or(&[][..], |last| name_of(inodes, *last)).into();
     }
 
     fn find(&self, inodes: &Inodes, name: &[u8]) -> Option<usize> {
         let wanted = tag(name);
-        let same = self.tags.iter().zip(&self.ids).enumerate().filter(|(_, (tag, _))| **tag == wanted);
-        same.map(|(at, (_, id))| (at, *id)).find(|(_, id)| name_of(inodes, *id) == name).map(|(at, _)| at)
+        let blocks = self.tags.chunks(BLOCK).enumerate();
+        let hits = blocks.filter(|(_, tags)| tags.iter().fold(false, |hit, tag| hit | (*tag == wanted)));
+        let same = hits.flat_map(|(block, tags)| (block * BLOCK..).zip(tags).filter(|(_, tag)| **tag == wanted));
+        same.map(|(at, _)| at).find(|at| self.ids.get(*at).is_some_and(|id| name_of(inodes, *id) == name))
     }
 }
 
@@ -60,11 +85,8 @@ fn tag(name: &[u8]) -> u16 {
 impl Children {
     /// The children of these ids, which are in order already.
     pub(crate) fn in_order(inodes: &Inodes, ids: &[InodeId]) -> Self {
-        let chunk = |ids: &[InodeId]| Chunk {
-            ids: ids.to_vec(),
-            tags: ids.iter().map(|id| tag(name_of(inodes, *id))).collect(),
-        };
-        Self { chunks: ids.chunks(CHUNK_MAX).map(chunk).collect(), len: ids.len() }
+        let chunks = ids.chunks(CHUNK_MAX).map(|ids| Chunk::in_order(inodes, ids)).collect();
+        Self { chunks, len: ids.len() }
     }
 }
 
@@ -79,7 +101,7 @@ impl Children {
 
     /// The entry of this name.
     pub(crate) fn get(&self, inodes: &Inodes, name: &[u8]) -> Option<InodeId> {
-        let chunk = self.chunks.get(self.chunk_of(inodes, name))?;
+        let chunk = self.chunks.get(self.chunk_of(name))?;
         chunk.ids.get(chunk.find(inodes, name)?).copied()
     }
 
@@ -90,21 +112,21 @@ impl Children {
         if chunk == self.chunks.len() {
             self.chunks.push(Chunk::default());
         }
-        let (chunk, at) = self.make_room(chunk, at);
+        let (chunk, at) = self.make_room(inodes, chunk, at);
         let Some(entries) = self.chunks.get_mut(chunk) else { return false };
-        entries.insert(at, id, tag(name));
+        entries.insert(at, id, name);
         self.len += 1;
         true
     }
 
     /// Splits a chunk that is full; gives the place where what was to come to `at` comes now.
-    fn make_room(&mut self, chunk: usize, at: usize) -> Place {
+    fn make_room(&mut self, inodes: &Inodes, chunk: usize, at: usize) -> Place {
         let Some(full) = self.chunks.get_mut(chunk).filter(|chunk| chunk.ids.len() >= CHUNK_MAX) else {
             return (chunk, at);
         };
         // Names mostly arrive in order: leave the chunk full then, else halve it.
         let keep = if at == full.ids.len() { CHUNK_MAX } else { CHUNK_MAX / 2 };
-        let rest = full.split_off(keep);
+        let rest = full.split_off(inodes, keep);
         self.chunks.insert(chunk + 1, rest);
         if at < keep { (chunk, at) } else { (chunk + 1, at - keep) }
     }
@@ -112,13 +134,12 @@ impl Children {
     /// Takes an entry out, while the inode still has its name here.
     pub(crate) fn remove(&mut self, inodes: &Inodes, id: InodeId) -> bool {
         let name = name_of(inodes, id);
-        let at = self.chunk_of(inodes, name);
+        let at = self.chunk_of(name);
         let Some(chunk) = self.chunks.get_mut(at) else { return false };
         let Some(place) = chunk.find(inodes, name).filter(|place| chunk.ids.get(*place) == Some(&id)) else {
             return false;
         };
-        chunk.ids.remove(place);
-        chunk.tags.remove(place);
+        chunk.remove(inodes, place);
         self.len -= 1;
         if chunk.ids.is_empty() {
             self.chunks.remove(at);
@@ -143,17 +164,17 @@ impl Children {
     }
 
     /// The chunk that has the entry of this name, if any has.
-    fn chunk_of(&self, inodes: &Inodes, name: &[u8]) -> usize {
-        self.chunks.partition_point(|chunk| chunk.last_name(inodes) < name)
+    fn chunk_of(&self, name: &[u8]) -> usize {
+        self.chunks.partition_point(|chunk| &*chunk.last_name < name)
     }
 
     fn search(&self, inodes: &Inodes, name: &[u8]) -> Result<Place, Place> {
         let Some(last) = self.chunks.last() else { return Err((0, 0)) };
-        if last.last_name(inodes) < name {
+        if &*last.last_name < name {
             // Names mostly arrive in order.
             return Err((self.chunks.len() - 1, last.ids.len()));
         }
-        let chunk = self.chunk_of(inodes, name);
+        let chunk = self.chunk_of(name);
         let Some(found) = self.chunks.get(chunk) else { return Err((chunk, 0)) };
         match found.ids.binary_search_by(|id| name_of(inodes, *id).cmp(name)) {
             Ok(at) => Ok((chunk, at)),

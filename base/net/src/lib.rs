@@ -11,3 +11,4 @@
 
 pub mod data;
 pub mod rpc;
+mod same_machine;

@@ -102,14 +102,34 @@ impl<A> Inbox<A> {
     /// # Errors
     /// The inbox is closed; the request is dropped.
     pub async fn put(&self, lane: Lane, waking: Waking, ask: A) -> Result<(), Closed> {
-        let places = match lane {
+        self.places(lane).acquire().await.map_err(|_| Closed)?.forget();
+        self.leave(lane, waking, ask).map_err(|_| Closed)
+    }
+
+    /// Leaves a request if there is a place for it now.
+    ///
+    /// # Errors
+    /// There is none, or the inbox is closed; the request comes back.
+    pub fn try_put(&self, lane: Lane, waking: Waking, ask: A) -> Result<(), A> {
+        match self.places(lane).try_acquire() {
+            Ok(place) => place.forget(),
+            Err(_) => return Err(ask),
+        }
+        self.leave(lane, waking, ask)
+    }
+
+    const fn places(&self, lane: Lane) -> &Semaphore {
+        match lane {
             Lane::Client => &self.clients,
             Lane::Daemon => &self.daemons,
-        };
-        places.acquire().await.map_err(|_| Closed)?.forget();
+        }
+    }
+
+    /// Leaves a request at its place; gives it back if nobody reads the inbox any more.
+    fn leave(&self, lane: Lane, waking: Waking, ask: A) -> Result<(), A> {
         let mut state = self.lock();
         if state.closed {
-            return Err(Closed);
+            return Err(ask);
         }
         match lane {
             Lane::Client => state.clients.push_back(ask),

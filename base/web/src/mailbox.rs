@@ -49,14 +49,24 @@ impl<A> Mailbox<A> {
         self.inbox.announce();
     }
 
-    /// Waits for a place for a request, then for its answer.
+    /// Leaves a request at once, if there is a place for it. What it gives waits for a place otherwise, then for the answer: it
+    /// is small, while a function that held the request until it is polled would be moved about with it, for every call.
     ///
     /// # Errors
     /// What the driver answered; [`ending`] if it does not answer any more.
-    pub async fn ask<T>(&self, lane: Lane, ask: impl FnOnce(Way<T>) -> A) -> Result<T, FsError> {
+    pub fn ask<'a, T, F>(&'a self, lane: Lane, ask: F) -> impl Future<Output = Result<T, FsError>> + use<'a, T, F, A>
+    where
+        F: FnOnce(Way<T>) -> A,
+    {
         let (answer, waiting) = oneshot::channel();
-        self.inbox.put(lane, self.waking, ask(answer)).await.map_err(|_| ending(self.daemon))?;
-        waiting.await.unwrap_or_else(|_| Err(ending(self.daemon)))
+        let left = self.inbox.try_put(lane, self.waking, ask(answer));
+        let put_later = left.err().map(|ask| Box::pin(self.inbox.put(lane, self.waking, ask)));
+        async move {
+            if let Some(put) = put_later {
+                put.await.map_err(|_| ending(self.daemon))?;
+            }
+            waiting.await.unwrap_or_else(|_| Err(ending(self.daemon)))
+        }
     }
 
     /// Waits for a place for a request that wants no answer. It is lost only if the daemon ends.
@@ -134,6 +144,27 @@ mod tests {
         for (number, way) in batch.asks {
             way.send(Ok(number + 1)).expect("somebody waits");
         }
+        assert_eq!(waiting.await, Ok(8));
+    }
+
+    #[tokio::test]
+    async fn a_request_that_finds_no_place_waits_for_one() {
+        let mailbox = Mailbox::<Question>::new("clerk");
+        let mut given_up = Vec::new();
+        let full = loop {
+            let way = oneshot::channel();
+            match mailbox.inbox.try_put(Lane::Client, Waking::Now, (0, way.0)) {
+                Ok(()) => given_up.push(way.1),
+                Err((number, _)) => break number,
+            }
+        };
+        assert_eq!(full, 0, "the request comes back");
+        let mut waiting = Box::pin(ask(mailbox.clone(), 7));
+        assert!(tokio::time::timeout(Duration::ZERO, &mut waiting).await.is_err(), "it waits for a place");
+        assert_eq!(mailbox.take(usize::MAX, Duration::ZERO).asks.len(), given_up.len());
+        assert!(tokio::time::timeout(Duration::ZERO, &mut waiting).await.is_err(), "it waits for an answer");
+        let (number, way) = mailbox.take(usize::MAX, Duration::ZERO).asks.pop().expect("the last request");
+        way.send(Ok(number + 1)).expect("somebody waits");
         assert_eq!(waiting.await, Ok(8));
     }
 

@@ -32,25 +32,29 @@ impl DriverHandle {
     ///
     /// # Errors
     /// The core's refusal; [`mammoth_protocol::ErrorCode::Retriable`] while the namenode ends.
-    pub async fn command(&self, caller: impl Into<Arc<Caller>>, command: Command) -> Result<Reply, FsError> {
+    pub fn command(
+        &self,
+        caller: impl Into<Arc<Caller>>,
+        command: Command,
+    ) -> impl Future<Output = Result<Reply, FsError>> {
         let caller = caller.into();
-        self.mailbox.ask(Lane::Client, |answer| Ask::Command { caller, command, answer }).await
+        self.mailbox.ask(Lane::Client, |answer| Ask::Command { caller, command, answer })
     }
 
     /// Asks.
     ///
     /// # Errors
     /// As [`Self::command`].
-    pub async fn query(&self, caller: impl Into<Arc<Caller>>, query: Query) -> Result<Answer, FsError> {
+    pub fn query(&self, caller: impl Into<Arc<Caller>>, query: Query) -> impl Future<Output = Result<Answer, FsError>> {
         let caller = caller.into();
-        self.mailbox.ask(Lane::Client, |answer| Ask::Query { caller, query, answer }).await
+        self.mailbox.ask(Lane::Client, |answer| Ask::Query { caller, query, answer })
     }
 
     /// Tells.
     ///
     /// # Errors
     /// As [`Self::command`].
-    pub async fn report(&self, report: Report) -> Result<Reported, FsError> {
+    pub fn report(&self, report: Report) -> impl Future<Output = Result<Reported, FsError>> {
         let lane = match report {
             Report::Register { .. } | Report::Heartbeat(_) | Report::Incremental(_) | Report::Full(_) => Lane::Daemon,
             Report::Bad { .. }
@@ -59,7 +63,7 @@ impl DriverHandle {
             | Report::Hosts(_)
             | Report::BalanceRate(_) => Lane::Client,
         };
-        self.mailbox.ask(lane, |answer| Ask::Report { report, answer }).await
+        self.mailbox.ask(lane, |answer| Ask::Report { report, answer })
     }
 
     /// Has a checkpoint made of all that is decided now; answers when it is complete.

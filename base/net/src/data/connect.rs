@@ -1,6 +1,7 @@
 //! Sockets of data-transfer connections.
 
 use super::{DataError, DataReader, DataWriter};
+use crate::same_machine::spare_congestion_control;
 use mammoth_protocol::hadoop::hdfs::DatanodeIdProto;
 use socket2::SockRef;
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
@@ -42,6 +43,7 @@ impl SocketOptions {
     /// A socket that is gone already.
     pub fn apply(&self, stream: &TcpStream) -> std::io::Result<()> {
         stream.set_nodelay(true)?;
+        spare_congestion_control(stream);
         stream.set_read_timeout(some(self.read_timeout))?;
         stream.set_write_timeout(some(self.write_timeout))?;
         let socket = SockRef::from(stream);

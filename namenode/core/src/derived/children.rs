@@ -26,46 +26,37 @@ struct Chunk {
     ids: Vec<InodeId>,
     /// Of each name, some bits of a hash.
     tags: Vec<u16>,
-    /// The last one: all chunks are searched for every name, and inodes lie far apart.
-    last_name: Box<[u8]>,
+    /// None of the names is after this one, and all of the next chunk are: chunks are searched for every name, and inodes lie far
+    /// apart. It is the last name, or was.
+    bound: Box<[u8]>,
 }
 
 impl Chunk {
     fn in_order(inodes: &Inodes, ids: &[InodeId]) -> Self {
         let tags = ids.iter().map(|id| tag(name_of(inodes, *id))).collect();
-        let mut chunk = Self { ids: ids.to_vec(), tags, last_name: Box::default() };
-        chunk.note_last_name(inodes);
-        chunk
+        Self { ids: ids.to_vec(), tags, bound: last_name(inodes, ids) }
     }
 
     fn insert(&mut self, at: usize, id: InodeId, name: &[u8]) {
         if at == self.ids.len() {
-            self.last_name = name.into();
+            self.bound = name.into();
         }
         self.ids.insert(at, id);
         self.tags.insert(at, tag(name));
     }
 
-    fn remove(&mut self, inodes: &Inodes, at: usize) {
+    fn remove(&mut self, at: usize) {
         self.ids.remove(at);
         self.tags.remove(at);
-        if at == self.ids.len() {
-            self.note_last_name(inodes);
-        }
     }
 
     /// What comes from `keep` on.
     fn split_off(&mut self, inodes: &Inodes, keep: usize) -> Self {
-        let last_name = std::mem::take(&mut self.last_name);
-        let rest = Self { ids: self.ids.split_off(keep), tags: self.tags.split_off(keep), last_name };
+        let (ids, tags) = (self.ids.split_off(keep), self.tags.split_off(keep));
         self.ids.shrink_to_fit();
         self.tags.shrink_to_fit();
-        self.note_last_name(inodes);
-        rest
-    }
-
-    fn note_last_name(&mut self, inodes: &Inodes) {
-        self.last_name = self.ids.last().map_or(&[][..], |last| name_of(inodes, *last)).into();
+        let bound = std::mem::replace(&mut self.bound, last_name(inodes, &self.ids));
+        Self { ids, tags, bound }
     }
 
     fn find(&self, inodes: &Inodes, name: &[u8]) -> Option<usize> {
@@ -139,7 +130,7 @@ impl Children {
         let Some(place) = chunk.find(inodes, name).filter(|place| chunk.ids.get(*place) == Some(&id)) else {
             return false;
         };
-        chunk.remove(inodes, place);
+        chunk.remove(place);
         self.len -= 1;
         if chunk.ids.is_empty() {
             self.chunks.remove(at);
@@ -165,12 +156,12 @@ impl Children {
 
     /// The chunk that has the entry of this name, if any has.
     fn chunk_of(&self, name: &[u8]) -> usize {
-        self.chunks.partition_point(|chunk| &*chunk.last_name < name)
+        self.chunks.partition_point(|chunk| &*chunk.bound < name)
     }
 
     fn search(&self, inodes: &Inodes, name: &[u8]) -> Result<Place, Place> {
         let Some(last) = self.chunks.last() else { return Err((0, 0)) };
-        if &*last.last_name < name {
+        if &*last.bound < name {
             // Names mostly arrive in order.
             return Err((self.chunks.len() - 1, last.ids.len()));
         }
@@ -181,6 +172,10 @@ impl Children {
             Err(at) => Err((chunk, at)),
         }
     }
+}
+
+fn last_name(inodes: &Inodes, ids: &[InodeId]) -> Box<[u8]> {
+    ids.last().map_or_else(Box::default, |last| name_of(inodes, *last).into())
 }
 
 fn name_of(inodes: &Inodes, id: InodeId) -> &[u8] {

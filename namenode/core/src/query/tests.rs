@@ -7,6 +7,7 @@ use crate::api::{
 use crate::testing::{Node, World, add_block, config, path, root, user};
 use mammoth_protocol::internal::ReplicaEvent;
 use mammoth_protocol::{Block, ErrorCode, InodeId};
+use std::collections::BTreeSet;
 
 fn listing(world: &World, text: &str, start_after: &str, need_location: bool) -> Option<Listing> {
     let query = Query::Listing { path: path(text), start_after: start_after.into(), need_location };
@@ -83,6 +84,33 @@ fn listings_come_in_byte_order_and_pages() {
     assert_eq!(found, expected);
     let between = listing(&world, "/d", "n5", false).expect("a folder");
     assert_eq!(names(&between)[0], expected.iter().find(|name| name.as_str() > "n5").unwrap());
+}
+
+#[test]
+fn names_come_and_go_in_a_large_folder() {
+    let mut world = World::new(CoreConfig { listing_page: 5_000, ..config() });
+    world.mkdirs("/d");
+    let text = |number: u32| format!("/d/{number:04}");
+    let mut there = BTreeSet::new();
+    for step in 0..3_600_u32 {
+        // Two chunks and a half in order, then any of them and as many others.
+        let number = if step < 1_300 { 2 * step } else { step.wrapping_mul(2_654_435_761) % 2_600 };
+        if there.remove(&number) {
+            world.must(Command::Delete { path: path(&text(number)), recursive: false });
+        } else {
+            world.mkdirs(&text(number));
+            there.insert(number);
+        }
+        if step % 400 == 399 {
+            let found = |number: &u32| {
+                let info = world.ask(&root(), Query::FileInfo { path: path(&text(*number)) });
+                matches!(info, Ok(Answer::FileInfo(Some(_))))
+            };
+            assert!((0..2_600).filter(found).eq(there.iter().copied()), "after step {step}");
+            let page = listing(&world, "/d", "", false).expect("a folder");
+            assert!(names(&page).into_iter().eq(there.iter().map(|n| format!("{n:04}"))), "after step {step}");
+        }
+    }
 }
 
 #[test]

@@ -44,18 +44,19 @@ impl Call<'_> {
     }
 
     /// Wants a change.
-    pub(super) async fn order(&self, command: Command) -> Result<Reply, FsError> {
-        self.door.driver.command(Arc::clone(&self.caller), command).await
+    pub(super) fn order(&self, command: Command) -> impl Future<Output = Result<Reply, FsError>> {
+        self.door.driver.command(Arc::clone(&self.caller), command)
     }
 
     /// Wants a change that is answered by yes or no; one without an answer says yes.
-    pub(super) async fn done(&self, command: Command) -> Result<bool, FsError> {
-        Ok(!matches!(self.order(command).await?, Reply::Done(false)))
+    pub(super) fn done(&self, command: Command) -> impl Future<Output = Result<bool, FsError>> {
+        let ordered = self.order(command);
+        async { Ok(!matches!(ordered.await?, Reply::Done(false))) }
     }
 
     /// Asks.
-    pub(super) async fn ask(&self, query: Query) -> Result<Answer, FsError> {
-        self.door.driver.query(Arc::clone(&self.caller), query).await
+    pub(super) fn ask(&self, query: Query) -> impl Future<Output = Result<Answer, FsError>> {
+        self.door.driver.query(Arc::clone(&self.caller), query)
     }
 
     /// Tells.

@@ -13,9 +13,11 @@ use tokio::time::timeout;
 
 /// Longest frame before the connection context is complete.
 pub(super) const HANDSHAKE_FRAME_MAX: usize = 64 * 1024;
-/// Room that a read gets at least, and at most before more has arrived.
+/// Room that a buffer has at first, and that a read gets at most before more has arrived.
 const READ_MIN: usize = 2 * 1024;
 const READ_STEP: usize = 64 * 1024;
+/// Room that a read gets at least, unless the last one was too small: most calls fit, and a buffer serves several.
+const READ_LEAST: usize = 256;
 
 /// Why no further frame comes.
 #[derive(Debug, thiserror::Error)]
@@ -44,19 +46,24 @@ pub(super) enum FrameEnd {
 pub(super) struct FrameReader<R> {
     stream: R,
     buffer: BytesMut,
+    /// The last read took all the room that it had.
+    was_full: bool,
 }
 
 impl<R: AsyncRead + Unpin> FrameReader<R> {
     pub(super) fn new(stream: R) -> Self {
-        Self { stream, buffer: BytesMut::new() }
+        Self { stream, buffer: BytesMut::new(), was_full: false }
     }
 
     /// Reads what has arrived, one byte at least.
     async fn fill(&mut self, missing: usize) -> Result<(), FrameEnd> {
-        if self.buffer.capacity() - self.buffer.len() < READ_MIN {
+        let least = if self.was_full { READ_MIN } else { missing.clamp(READ_LEAST, READ_MIN) };
+        if self.buffer.capacity() - self.buffer.len() < least {
             self.buffer.reserve(missing.clamp(READ_MIN, READ_STEP));
         }
-        match self.stream.read_buf(&mut self.buffer).await? {
+        let read = self.stream.read_buf(&mut self.buffer).await?;
+        self.was_full = self.buffer.len() == self.buffer.capacity();
+        match read {
             0 if self.buffer.is_empty() => Err(FrameEnd::Closed),
             0 => Err(FrameEnd::Io(io::ErrorKind::UnexpectedEof.into())),
             _ => Ok(()),

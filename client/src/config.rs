@@ -49,7 +49,7 @@ pub struct ClientConfig {
     pub replication: u16,
     /// Permission bits that new files and folders do not get.
     pub umask: u16,
-    /// How long a datanode may be silent. Connections through a pipeline of n nodes get n twelfths more.
+    /// How long a datanode may be silent. Connections through a pipeline of n nodes get n twelfths more, n seconds at least.
     pub socket_timeout: Duration,
     /// Bytes of data in a full packet, a multiple of 512.
     pub packet_data: usize,

@@ -48,16 +48,15 @@ pub fn recover<S: Journaled, D: LogDisk, C: CheckpointStore>(
     let highest = store.mark(Mark::Highest)?;
     load_rows(store, &mut state, &mut stats)?;
     let segments = disk.segments()?;
-    let (term, cut) = replay(&disk, &segments, cluster, &mut state, &mut stats)?;
+    let (term, segment, end) = replay(&disk, &segments, cluster, &mut state, &mut stats)?;
     if stats.last < highest.max(stats.applied) {
         let what =
             format!("it ends at record {}, the checkpoint is of record {}", stats.last, highest.max(stats.applied));
         return Err(JournalError::Incomplete { what });
     }
     state.finish_load().map_err(corrupt_checkpoint)?;
-    if let (Some(segment), Some(at)) = (segments.last(), cut) {
-        disk.cut(*segment, at)?;
-    }
+    // Durable as well: records that were read may never have been synced, and others are about to follow from them.
+    disk.cut(segment, end)?;
     let log = Log::begin(disk, cluster, Term(term.0 + 1), stats.last, segments)?;
     Ok(Recovered { state, log, stats })
 }
@@ -77,14 +76,14 @@ fn load_rows<S: Journaled, C: CheckpointStore>(
     })
 }
 
-/// Applies every record behind `stats.applied`. Answers the highest term, and where the last segment has to be cut.
+/// Applies every record behind `stats.applied`. Answers the highest term, and the last segment, and where it ends.
 fn replay<S: Journaled>(
     disk: &impl LogDisk,
     segments: &[Seq],
     cluster: &str,
     state: &mut S,
     stats: &mut LoadStats,
-) -> Result<(Term, Option<u64>), JournalError> {
+) -> Result<(Term, Seq, u64), JournalError> {
     let (Some(first), Some(last)) = (segments.first(), segments.last()) else {
         return Err(JournalError::Incomplete { what: "there is no segment".to_owned() });
     };
@@ -93,7 +92,7 @@ fn replay<S: Journaled>(
         return Err(JournalError::Incomplete { what });
     }
     let mut term = Term(0);
-    let mut cut = None;
+    let mut end = 0;
     let mut expected = *first;
     for segment in segments {
         if *segment != expected {
@@ -120,23 +119,25 @@ fn replay<S: Journaled>(
                     }
                 }
                 Next::Record(..) => {}
-                Next::End => break,
-                Next::Room(at) if segment == last => {
-                    cut = Some(at);
+                Next::End(at) | Next::Room(at) if segment == last => {
+                    end = at;
                     break;
                 }
-                Next::Torn(end) if segment == last => {
-                    cut = Some(end.at);
-                    stats.torn = Some((segment_name(*segment), end));
+                Next::End(_) => break,
+                Next::Torn(torn) if segment == last => {
+                    end = torn.at;
+                    stats.torn = Some((segment_name(*segment), torn));
                     break;
                 }
                 // The next segment was begun after this one was synced, and had ended with its last record.
                 Next::Room(at) => return Err(corrupt(at, "zeros, and further segments follow".to_owned())),
-                Next::Torn(end) => return Err(corrupt(end.at, format!("{}, and further segments follow", end.what))),
+                Next::Torn(torn) => {
+                    return Err(corrupt(torn.at, format!("{}, and further segments follow", torn.what)));
+                }
             }
         }
         (expected, term) = (reader.next_seq(), reader.term());
     }
     stats.last = Seq(expected.0 - 1);
-    Ok((term, cut))
+    Ok((term, *last, end))
 }

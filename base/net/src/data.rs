@@ -15,7 +15,7 @@ mod idle;
 mod reader;
 mod writer;
 
-pub use connect::{DataStream, SocketOptions, connect, datanode_addrs};
+pub use connect::{DataStream, SocketOptions, answer_timeout, connect, datanode_addrs};
 pub use error::DataError;
 pub use idle::IdleStreams;
 pub use reader::{DataReader, Packet};

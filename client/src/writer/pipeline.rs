@@ -6,7 +6,7 @@ use crate::config::ClientConfig;
 use crate::rpc::namenode::Namenode;
 use crate::text::chain;
 use crate::types::host_port;
-use mammoth_net::data::{self, DataError, DataStream, SocketOptions};
+use mammoth_net::data::{self, DataError, DataStream, SocketOptions, answer_timeout};
 use mammoth_protocol::datatransfer::OpRequest;
 use mammoth_protocol::datatransfer::checksum::default_checksum;
 use mammoth_protocol::hadoop::common::TokenProto;
@@ -124,8 +124,7 @@ pub(super) struct SetupFailure {
 
 /// How long `nodes` datanodes, each waiting for the next, may take to answer.
 pub(super) fn patience(config: &ClientConfig, nodes: usize) -> Duration {
-    let twelfths = u32::try_from(nodes).unwrap_or(u32::MAX).saturating_mul(1);
-    config.socket_timeout + config.socket_timeout / 12 * twelfths
+    answer_timeout(config.socket_timeout, nodes)
 }
 
 /// Sockets for a pipeline of `nodes` datanodes. Writing has no timeout: the ack thread notices a pipeline that is stuck.

@@ -35,7 +35,7 @@ pub(crate) use server::{Server, Sockets};
 
 use crate::error::{DatanodeError, Result, chain};
 use crate::store::Store;
-use mammoth_net::data::IdleStreams;
+use mammoth_net::data::{IdleStreams, answer_timeout};
 use mammoth_protocol::Block;
 use mammoth_protocol::hadoop::block_of;
 use mammoth_protocol::hadoop::hdfs::{BlockOpResponseProto, ClientOperationHeaderProto, ExtendedBlockProto, Status};
@@ -43,10 +43,6 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-
-/// Part of the timeout by which each further node of a pipeline waits longer, so that the node next to a stuck one is the
-/// first to notice.
-const EXTENSION_DIVISOR: u32 = 12;
 
 /// Times and bounds of data transfers.
 #[derive(Clone, Debug)]
@@ -70,8 +66,7 @@ pub struct TransferRules {
 impl TransferRules {
     /// How long to wait for an answer that has to come through `nodes` further nodes.
     pub(crate) fn answer_timeout(&self, nodes: usize) -> Duration {
-        let nodes = u32::try_from(nodes).unwrap_or(u32::MAX);
-        self.socket_timeout.saturating_add((self.socket_timeout / EXTENSION_DIVISOR).saturating_mul(nodes))
+        answer_timeout(self.socket_timeout, nodes)
     }
 }
 

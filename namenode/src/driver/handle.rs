@@ -8,8 +8,8 @@ use mammoth_web::inbox::Lane;
 use mammoth_web::mailbox::Mailbox;
 use std::sync::Arc;
 
-/// Asks the driver; clones ask the same one. Every call waits for a place in the queue, then for its answer, which leaves only
-/// when all that it depends on is durable.
+/// Asks the driver; clones ask the same one. A call is in the queue as soon as it is made, if there is a place. What it gives
+/// waits for one otherwise, then for the answer, which leaves only when all that it depends on is durable.
 #[derive(Clone)]
 pub struct DriverHandle {
     pub(crate) mailbox: Mailbox<Ask>,

@@ -26,7 +26,7 @@ pub trait LogDisk {
     /// name), durably and all at once, and opens it for appending.
     ///
     /// # Errors
-    /// The disk fails.
+    /// The disk fails. None may be open then, and the caller must not append again.
     fn create(&mut self, segment: Seq, header: &[u8]) -> Result<(), JournalError>;
 
     /// Cuts a segment to `length` bytes, durably.

@@ -47,7 +47,8 @@ impl Open {
         Ok(())
     }
 
-    /// Makes room, as far as the disk has some: a log on a full disk does without, until a record does not fit either.
+    /// Makes room, as far as the disk has some: a log on a full disk does without, until a record does not fit either. (On a file
+    /// system that finds out only when it syncs, the room may be what does not fit.)
     fn make_room(&mut self) {
         self.room_end = self.len;
         let end = self.len + self.len.clamp(*ROOM.start(), *ROOM.end());

@@ -1,4 +1,4 @@
-//! Reads the records of one segment in order, and judges its end: clean, torn, or corrupt.
+//! Reads the records of one segment in order, and judges its end: clean, room, torn, or corrupt.
 
 use super::codec::{CLUSTER_BYTES_MAX, Decoded, Header, RECORD_HEAD, Record, decode_record, later_write};
 use super::disk::segment_name;
@@ -41,8 +41,8 @@ pub struct Torn {
 pub enum Next<'a> {
     /// A record, and where it stands.
     Record(Record<'a>, u64),
-    /// The end, right behind the last record.
-    End,
+    /// The end, right behind the last record: here.
+    End(u64),
     /// The end, and from here on zeros: the room of a segment that was open when its process was killed.
     Room(u64),
     /// A record that was never synced; the segment ends before it.
@@ -101,7 +101,7 @@ impl<R: Read> SegmentReader<R> {
         let (seq, term, place, length) = loop {
             let need = match decode_record(self.rest()) {
                 Decoded::Record(record) => break (record.seq, record.term, record.place, record.encoded_len()),
-                Decoded::More(_) if self.at_end && self.rest().is_empty() => return Ok(Next::End),
+                Decoded::More(_) if self.at_end && self.rest().is_empty() => return Ok(Next::End(self.position)),
                 Decoded::More(_) if self.at_end => return self.judge("it is cut short"),
                 Decoded::More(need) => need,
                 Decoded::Bad(what) => return self.judge(what),

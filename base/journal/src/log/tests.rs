@@ -264,6 +264,28 @@ fn a_hole_in_the_write_that_a_power_cut_interrupted_is_torn() {
 }
 
 #[test]
+fn records_of_a_killed_process_are_durable_before_others_follow_them() {
+    let next = |log: &Log<MemoryDisk>| {
+        let (seq, mut bytes) = (Seq(log.last().0 + 1), Vec::new());
+        let edits = [crate::testing::Edit::Add(0, 5), crate::testing::Edit::Add(0, -5)];
+        let encode = |out: &mut Vec<u8>| <Toy as mammoth_protocol::journaled::Journaled>::encode_edits(&edits, out);
+        encode_record(&mut bytes, seq, log.term(), 0, encode).unwrap();
+        Group { first: seq, last: seq, bytes }
+    };
+    let disk = written(&[1]);
+    let mut log = load(&disk).unwrap().log;
+    // Written, and killed before the sync: the system still has it.
+    log.append(&next(&log)).unwrap();
+    drop(log);
+    let mut log = load(&disk).unwrap().log;
+    assert_eq!(log.last(), Seq(2));
+    log.append(&next(&log)).unwrap();
+    log.sync().unwrap();
+    disk.crash(Tear::Lost);
+    assert_eq!(load(&disk).unwrap().log.last(), Seq(3));
+}
+
+#[test]
 fn records_and_segments_that_do_not_follow_are_refused() {
     let fails = |disk: &MemoryDisk, expected: &str| {
         let error = load(disk).unwrap_err().to_string();

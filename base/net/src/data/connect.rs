@@ -22,6 +22,19 @@ pub struct SocketOptions {
     pub receive_buffer: Option<usize>,
 }
 
+/// By how much longer each further node of a pipeline may take, in parts of the timeout: five seconds of a minute, as in HDFS.
+const EXTENSION_DIVISOR: u32 = 12;
+/// The same at least. With short timeouts a twelfth would be less than a busy machine keeps a thread waiting.
+const EXTENSION_MIN: Duration = Duration::from_secs(1);
+
+/// How long to wait for an answer that comes through `nodes` datanodes, each of which waits for the next one up to `timeout`: the
+/// longer the more there are, so that the node next to a stuck one is the first to notice.
+#[must_use]
+pub fn answer_timeout(timeout: Duration, nodes: usize) -> Duration {
+    let nodes = u32::try_from(nodes).unwrap_or(u32::MAX);
+    timeout.saturating_add((timeout / EXTENSION_DIVISOR).max(EXTENSION_MIN).saturating_mul(nodes))
+}
+
 impl Default for SocketOptions {
     /// A minute for everything, as Hadoop's clients have it.
     fn default() -> Self {

@@ -26,21 +26,18 @@ struct Chunk {
     ids: Vec<InodeId>,
     /// Of each name, some bits of a hash.
     tags: Vec<u16>,
-    /// None of the names is after this one, and all of the next chunk are: chunks are searched for every name, and inodes lie far
-    /// apart. It is the last name, or was.
+    /// If there is a next chunk: none of the names is after this one, and all of the next are. Chunks are searched for every name,
+    /// and inodes lie far apart. A folder of one chunk, as most are, needs none.
     bound: Box<[u8]>,
 }
 
 impl Chunk {
     fn in_order(inodes: &Inodes, ids: &[InodeId]) -> Self {
         let tags = ids.iter().map(|id| tag(name_of(inodes, *id))).collect();
-        Self { ids: ids.to_vec(), tags, bound: last_name(inodes, ids) }
+        Self { ids: ids.to_vec(), tags, bound: Box::default() }
     }
 
     fn insert(&mut self, at: usize, id: InodeId, name: &[u8]) {
-        if at == self.ids.len() {
-            self.bound = name.into();
-        }
         self.ids.insert(at, id);
         self.tags.insert(at, tag(name));
     }
@@ -55,8 +52,12 @@ impl Chunk {
         let (ids, tags) = (self.ids.split_off(keep), self.tags.split_off(keep));
         self.ids.shrink_to_fit();
         self.tags.shrink_to_fit();
-        let bound = std::mem::replace(&mut self.bound, last_name(inodes, &self.ids));
-        Self { ids, tags, bound }
+        let own = self.last_name(inodes).into();
+        Self { ids, tags, bound: std::mem::replace(&mut self.bound, own) }
+    }
+
+    fn last_name<'a>(&self, inodes: &'a Inodes) -> &'a [u8] {
+        self.ids.last().map_or(&[], |last| name_of(inodes, *last))
     }
 
     fn find(&self, inodes: &Inodes, name: &[u8]) -> Option<usize> {
@@ -76,7 +77,10 @@ fn tag(name: &[u8]) -> u16 {
 impl Children {
     /// The children of these ids, which are in order already.
     pub(crate) fn in_order(inodes: &Inodes, ids: &[InodeId]) -> Self {
-        let chunks = ids.chunks(CHUNK_MAX).map(|ids| Chunk::in_order(inodes, ids)).collect();
+        let mut chunks: Vec<_> = ids.chunks(CHUNK_MAX).map(|ids| Chunk::in_order(inodes, ids)).collect();
+        if let Some((_, before)) = chunks.split_last_mut() {
+            before.iter_mut().for_each(|chunk| chunk.bound = chunk.last_name(inodes).into());
+        }
         Self { chunks, len: ids.len() }
     }
 }
@@ -154,14 +158,15 @@ impl Children {
         (self.len - before, rest)
     }
 
-    /// The chunk that has the entry of this name, if any has.
+    /// The chunk that has the entry of this name, if any has; the last one for a name after all.
     fn chunk_of(&self, name: &[u8]) -> usize {
-        self.chunks.partition_point(|chunk| &*chunk.bound < name)
+        let before = self.chunks.split_last().map_or(&[][..], |(_, before)| before);
+        before.partition_point(|chunk| &*chunk.bound < name)
     }
 
     fn search(&self, inodes: &Inodes, name: &[u8]) -> Result<Place, Place> {
         let Some(last) = self.chunks.last() else { return Err((0, 0)) };
-        if &*last.bound < name {
+        if last.last_name(inodes) < name {
             // Names mostly arrive in order.
             return Err((self.chunks.len() - 1, last.ids.len()));
         }
@@ -172,10 +177,6 @@ impl Children {
             Err(at) => Err((chunk, at)),
         }
     }
-}
-
-fn last_name(inodes: &Inodes, ids: &[InodeId]) -> Box<[u8]> {
-    ids.last().map_or_else(Box::default, |last| name_of(inodes, *last).into())
 }
 
 fn name_of(inodes: &Inodes, id: InodeId) -> &[u8] {

@@ -16,7 +16,7 @@ pub(super) const HANDSHAKE_FRAME_MAX: usize = 64 * 1024;
 /// Room that a buffer has at first, and that a read gets at most before more has arrived.
 const READ_MIN: usize = 2 * 1024;
 const READ_STEP: usize = 64 * 1024;
-/// Room that a read gets at least, unless the last one was too small: most calls fit, and a buffer serves several.
+/// Room that a read gets at least, unless more is known to come: most calls fit, and a buffer serves several.
 const READ_LEAST: usize = 256;
 
 /// Why no further frame comes.

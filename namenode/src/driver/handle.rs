@@ -70,15 +70,15 @@ impl DriverHandle {
     ///
     /// # Errors
     /// As [`Self::command`]; too many wait already.
-    pub async fn save(&self) -> Result<Seq, FsError> {
-        self.mailbox.ask(Lane::Client, |answer| Ask::Save { answer }).await
+    pub fn save(&self) -> impl Future<Output = Result<Seq, FsError>> {
+        self.mailbox.ask(Lane::Client, |answer| Ask::Save { answer })
     }
 
     /// Takes a datanode in and gives it an epoch. The cluster id was compared by the door.
     ///
     /// # Errors
     /// As [`Self::command`].
-    pub async fn register(&self, request: RegisterRequest) -> Result<Epoch, FsError> {
-        self.mailbox.ask(Lane::Daemon, |answer| Ask::Register { request, answer }).await
+    pub fn register(&self, request: RegisterRequest) -> impl Future<Output = Result<Epoch, FsError>> {
+        self.mailbox.ask(Lane::Daemon, |answer| Ask::Register { request, answer })
     }
 }

@@ -8,8 +8,7 @@ use crate::error::JournalError;
 use mammoth_platform::{IoContext, durable};
 use mammoth_protocol::Seq;
 use std::fs::{self, File, OpenOptions};
-use std::io;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -65,11 +64,15 @@ impl Open {
     /// Takes the room back, durably: a segment that another one follows ends with its last record.
     fn end(&self) -> Result<(), JournalError> {
         if self.room_end > self.len {
-            self.file.set_len(self.len).io("end", &self.path)?;
-            self.file.sync_all().io("sync", &self.path)?;
+            shorten(&self.file, &self.path, self.len)?;
         }
         Ok(())
     }
+}
+
+fn shorten(file: &File, path: &Path, len: u64) -> Result<(), JournalError> {
+    file.set_len(len).io("cut", path)?;
+    Ok(file.sync_all().io("sync", path)?)
 }
 
 impl FileDisk {
@@ -120,9 +123,7 @@ impl LogDisk for FileDisk {
     fn cut(&mut self, segment: Seq, length: u64) -> Result<(), JournalError> {
         let path = self.path(segment);
         let file = OpenOptions::new().write(true).open(&path).io("open", &path)?;
-        file.set_len(length).io("cut", &path)?;
-        file.sync_all().io("sync", &path)?;
-        Ok(())
+        shorten(&file, &path, length)
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), JournalError> {

@@ -124,12 +124,12 @@ impl<R: Read> SegmentReader<R> {
     /// Room, torn, or corrupt: corrupt if a later write follows, as everything before a write was synced before it.
     fn judge(&mut self, what: &'static str) -> Result<Next<'_>, JournalError> {
         self.fill(SEARCH_BYTES_MAX)?;
-        let bytes = self.rest().iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-        if self.at_end && bytes == 0 {
-            return Ok(Next::Room(self.position));
-        }
         if !self.at_end {
             return Err(self.corrupt(format!("record {}: {what}, and far more bytes follow", self.next)));
+        }
+        let bytes = self.rest().iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        if bytes == 0 {
+            return Ok(Next::Room(self.position));
         }
         // The record itself cannot begin at its own first byte, where it was found bad.
         let behind = self.rest().get(1..).unwrap_or_default();

@@ -129,3 +129,15 @@ impl DataStream {
         Ok(Self { reader: DataReader::new(read), writer: DataWriter::new(stream) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_node_gets_a_twelfth_more_and_a_second_at_least() {
+        let seconds = |timeout, nodes| answer_timeout(Duration::from_secs(timeout), nodes).as_secs();
+        assert_eq!([seconds(60, 0), seconds(60, 3), seconds(12, 2), seconds(3, 2)], [60, 75, 14, 5]);
+        assert!(answer_timeout(Duration::MAX, usize::MAX) == Duration::MAX);
+    }
+}

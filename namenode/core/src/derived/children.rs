@@ -10,8 +10,8 @@ const CHUNK_MAX: usize = 512;
 /// Tags that are compared together, without a branch for each.
 const BLOCK: usize = 32;
 
-/// Ids of a folder's entries, ordered by name. The names stay in the inodes, so an entry costs 10 bytes, but for the last name of
-/// a chunk; to find the place of a name is a binary search that reads the inodes it compares, and to find an entry reads few: of
+/// Ids of a folder's entries, ordered by name. The names stay in the inodes, so an entry costs 10 bytes, and a chunk that
+/// another one follows a name; to find the place of a name is a binary search that reads the inodes it compares, and to find an entry reads few: of
 /// its chunk only those whose tag is that of the name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Children {
